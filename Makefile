@@ -1,0 +1,57 @@
+# Everything a newcomer needs. Each target makes .venv itself, from the lock.
+.DEFAULT_GOAL := help
+.PHONY: help up down test check bench chaos clean env lock
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+UV     := uv==0.13.9
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export UV_LINK_MODE ?= copy
+
+help:            ## this list
+	@grep -hE '^[a-z]+: .*##|^[a-z]+: *##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(STAMP): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 12) else \
+	  "SentinelML needs Python 3.11 or 3.12, found %d.%d at %s. Name another: make PYTHON=python3.12 …" % (*v, sys.executable))'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet "$(UV)"
+	@echo "Installing the locked requirements into $(VENV) …"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+up: $(STAMP)     ## start everything, train, promote, serve, and show where it is
+	@$(BIN)/sentinel up $(ARGS)
+
+down: $(STAMP)   ## stop everything; data and models stay
+	@$(BIN)/sentinel down
+
+test: $(STAMP)   ## all tests but the long chaos and benchmark forms
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP)  ## ruff, mypy, import layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+bench: $(STAMP)  ## measure speed, memory and quality; JSON in .bench/
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+chaos: $(STAMP)  ## the long form of the fault tests
+	@$(BIN)/python -m pytest -m chaos $(ARGS)
+
+env: $(STAMP)    ## write .env with generated secrets, for docker compose
+	@$(BIN)/sentinel env
+
+lock: $(STAMP)   ## refresh both lock files from their .in files
+	@$(BIN)/uv pip compile --quiet requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --prerelease if-necessary-or-explicit --custom-compile-command 'make lock' --output-file requirements.txt
+	@$(BIN)/uv pip compile --quiet serving/requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --prerelease if-necessary-or-explicit --constraints requirements.txt --custom-compile-command 'make lock' --output-file serving/requirements.txt
+
+clean: down      ## stop everything and remove .venv; .sentinel (data, models) stays
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench

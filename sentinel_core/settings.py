@@ -1,0 +1,186 @@
+"""The settings of a deployment: one frozen value, read once from the environment and .env.
+
+An explicit DATABASE_URL (or DB_HOST), REDIS_URL (or REDIS_HOST) or MLFLOW_TRACKING_URI names a
+server that somebody else runs. Where none is named, `sentinel up` runs an embedded one whose
+generated password lies in SENTINEL_HOME/secrets.json (mode 0600, see `sentinel_core.local.secrets`).
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Literal
+from urllib.parse import quote
+
+from pydantic import AliasChoices, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sentinel_core.errors import SettingsError
+
+SECRETS_FILE: Final = "secrets.json"
+
+
+def _named(name: str) -> Any:
+    return AliasChoices(name, name.lower())
+
+
+class Settings(BaseSettings):
+    """Every setting, with its default; names without SENTINEL_ are those that other tools use too.
+
+    Durations end in their unit. Build one with `load_settings`, pass it on, never read the
+    environment elsewhere.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True, env_prefix="SENTINEL_", env_file=".env", extra="ignore", populate_by_name=True
+    )
+
+    home: Path = Path(".sentinel")
+    database_url_given: str | None = Field(None, validation_alias=_named("DATABASE_URL"))
+    db_host: str | None = Field(None, validation_alias=_named("DB_HOST"))
+    db_port: int = Field(5432, validation_alias=_named("DB_PORT"), ge=1, le=65535)
+    db_name: str = Field("sentinel_ml", validation_alias=_named("DB_NAME"))
+    db_user: str = Field("sentinel", validation_alias=_named("DB_USER"))
+    db_password: str | None = Field(None, validation_alias=_named("DB_PASSWORD"), repr=False)
+    redis_url_given: str | None = Field(None, validation_alias=_named("REDIS_URL"), repr=False)
+    redis_host: str | None = Field(None, validation_alias=_named("REDIS_HOST"))
+    redis_port: int = Field(6379, validation_alias=_named("REDIS_PORT"), ge=1, le=65535)
+    mlflow_tracking_uri_given: str | None = Field(None, validation_alias=_named("MLFLOW_TRACKING_URI"))
+    api_workers: int = Field(0, validation_alias=_named("API_WORKERS"), ge=0, le=256)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias=_named("LOG_LEVEL"))
+
+    host: str = "127.0.0.1"
+    serving_port: int = Field(8000, ge=1, le=65535)
+    mlflow_port: int = Field(5000, ge=1, le=65535)
+    airflow_port: int = Field(8080, ge=1, le=65535)
+    embedded_postgres_port: int = Field(15432, ge=1, le=65535)
+    embedded_redis_port: int = Field(16379, ge=1, le=65535)
+    redis_appendfsync: Literal["no", "everysec", "always"] = "no"
+
+    currency: str = "EUR"
+    label_delay_days: float = Field(7.0, gt=0)
+    label_window_days: float = Field(60.0, gt=0)
+    user_history_cap: int = Field(4096, ge=16, le=1_000_000)
+    max_file_gb: float = Field(4.0, gt=0)
+
+    model_name: str = "fraud_detector"
+    redis_namespace: str = Field("sentinel", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    redis_slots: int = Field(16, ge=1, le=16384)
+    answer_ttl_seconds: int = Field(3600, ge=1)
+    registry_poll_seconds: float = Field(0.5, gt=0)
+    request_timeout_seconds: float = Field(5.0, gt=0)
+    max_body_bytes: int = Field(1_000_000, ge=1024)
+    recorder_batch: int = Field(500, ge=1, le=10_000)
+
+    @cached_property
+    def label_delay(self) -> timedelta:
+        """How long a typical label takes: the gap between splits and the shift of risk tables."""
+        return timedelta(days=self.label_delay_days)
+
+    @cached_property
+    def label_window(self) -> timedelta:
+        """After how long an approved transaction without a label counts as legitimate."""
+        return timedelta(days=self.label_window_days)
+
+    @property
+    def embedded_postgres(self) -> bool:
+        """Whether PostgreSQL is ours to run: neither DATABASE_URL nor DB_HOST is given."""
+        return self.database_url_given is None and self.db_host is None
+
+    @property
+    def embedded_redis(self) -> bool:
+        """Whether Redis is ours to run: neither REDIS_URL nor REDIS_HOST is given."""
+        return self.redis_url_given is None and self.redis_host is None
+
+    @property
+    def embedded_mlflow(self) -> bool:
+        """Whether the MLflow server is ours to run: no MLFLOW_TRACKING_URI is given."""
+        return self.mlflow_tracking_uri_given is None
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the application's database (driver psycopg2).
+
+        Raises `SettingsError` where the embedded server was never started.
+        """
+        return self.database_url_for(self.db_name)
+
+    def database_url_for(self, name: str) -> str:
+        """SQLAlchemy URL of another database on the same server, such as `mlflow` or `airflow`.
+
+        An explicit DATABASE_URL keeps its host and credentials; only its path changes.
+        """
+        if self.database_url_given is not None:
+            return _replace_database(self.database_url_given, name if name != self.db_name else None)
+        if self.db_host is not None:
+            if self.db_password is None:
+                raise SettingsError(
+                    "expected DB_PASSWORD beside DB_HOST, found none.", remedy="Set it in the environment or .env."
+                )
+            return _postgres_url(self.db_user, self.db_password, self.db_host, self.db_port, name)
+        password = self.secret("postgres_password")
+        return _postgres_url("sentinel", password, "127.0.0.1", self.embedded_postgres_port, name)
+
+    @property
+    def redis_url(self) -> str:
+        """URL of Redis; raises `SettingsError` where the embedded server was never started."""
+        if self.redis_url_given is not None:
+            return self.redis_url_given
+        if self.redis_host is not None:
+            return f"redis://{self.redis_host}:{self.redis_port}/0"
+        return f"redis://:{quote(self.secret('redis_password'), safe='')}@127.0.0.1:{self.embedded_redis_port}/0"
+
+    @property
+    def mlflow_tracking_uri(self) -> str:
+        """HTTP URL of the MLflow server."""
+        return self.mlflow_tracking_uri_given or f"http://127.0.0.1:{self.mlflow_port}"
+
+    def secret(self, name: str) -> str:
+        """Read one generated secret of the embedded servers; raises `SettingsError` where there is none yet."""
+        path = self.home / SECRETS_FILE
+        try:
+            return str(json.loads(path.read_text(encoding="utf-8"))[name])
+        except (FileNotFoundError, KeyError):
+            raise SettingsError(
+                f"expected the secret {name!r} in {path}, found none: the embedded servers were never started here.",
+                remedy="Run `make up` (or `sentinel up`), or name your own servers by DATABASE_URL and REDIS_URL.",
+            ) from None
+
+
+def _postgres_url(user: str, password: str, host: str, port: int, name: str) -> str:
+    return (
+        f"postgresql+psycopg2://{quote(user, safe='')}:{quote(password, safe='')}@{host}:{port}/{quote(name, safe='')}"
+    )
+
+
+def _replace_database(url: str, name: str | None) -> str:
+    scheme, separator, rest = url.partition("://")
+    if not separator or not scheme.startswith("postgres"):
+        raise SettingsError(
+            f"expected DATABASE_URL to start with postgresql://, got the scheme {scheme!r}.",
+            remedy="SentinelML stores its data in PostgreSQL.",
+        )
+    location, _, query = rest.partition("?")
+    host, _, path = location.partition("/")
+    return f"postgresql+psycopg2://{host}/{name or path}" + (f"?{query}" if query else "")
+
+
+def load_settings(env_file: Path | str | None = ".env", **overrides: Any) -> Settings:
+    """Read the settings from the environment and `env_file`; the environment wins, `overrides` win over both.
+
+    `home` is made absolute against the working directory. Raises `SettingsError` that names each
+    setting with a value out of bounds.
+    """
+    try:
+        settings = Settings(_env_file=env_file, **overrides)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in e['loc']).upper()}: {e['msg']}, got {e['input']!r}"
+            for e in error.errors()
+        )
+        raise SettingsError(
+            f"settings out of bounds: {problems}.", remedy="See .env.example for each setting."
+        ) from None
+    return settings.model_copy(update={"home": settings.home.expanduser().resolve()})
