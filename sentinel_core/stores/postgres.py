@@ -1,0 +1,117 @@
+"""PostgreSQL: the engine, and the migration to the newest schema."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, Engine, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.pool import NullPool
+
+from sentinel_core.errors import StoreError
+from sentinel_core.settings import Settings
+
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_LOCK: Final = 0x53454E54494E454C  # "SENTINEL": two processes that migrate at once take turns
+_DATABASE_EXISTS: Final = ("42P04", "23505")  # duplicate_database; two CREATE DATABASE that race
+
+
+def make_engine(settings: Settings, *, pool_size: int = 5, max_overflow: int = 5) -> Engine:
+    """Make an engine with a pool of at most `pool_size + max_overflow` connections; connects nowhere yet.
+
+    Connections are tested before use, so that a restarted server costs no failed call; they speak UTC and
+    give up connecting after 5 s. Use `connected` to have an absent server reported as `StoreError`.
+    """
+    return create_engine(
+        settings.database_url,
+        pool_size=pool_size,
+        max_overflow=max_overflow,
+        pool_timeout=5,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 5, "options": "-c timezone=UTC", "application_name": "sentinel"},
+    )
+
+
+@contextmanager
+def connected(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction: committed at the end of the block, rolled back where it raises.
+
+    Raises `StoreError` where the server is away or hangs up meanwhile; other errors of the database pass.
+    """
+    try:
+        with engine.begin() as conn:
+            yield conn
+    except OperationalError as error:
+        raise _away(engine.url.render_as_string(hide_password=True), error) from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise _away(engine.url.render_as_string(hide_password=True), error) from error
+        raise
+
+
+def migrate(settings: Settings) -> str:
+    """Create the database where it is absent, bring its schema to the newest revision, return that revision.
+
+    Idempotent, and safe when several processes do it at once: an advisory lock makes them take turns.
+    Raises `StoreError` where the server is away or refuses.
+    """
+    from alembic import command
+    from alembic.config import Config
+    from alembic.runtime.migration import MigrationContext
+
+    _create_database(settings)
+    engine = create_engine(settings.database_url, poolclass=NullPool, connect_args={"connect_timeout": 5})
+    with connected(engine) as conn:
+        conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        config = Config(output_buffer=io.StringIO(), stdout=io.StringIO())
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+        config.attributes["connection"] = conn
+        command.upgrade(config, "head")
+        revision = MigrationContext.configure(conn).get_current_revision()
+    if revision is None:
+        raise StoreError(f"expected at least one migration in {MIGRATIONS}, found none.", remedy="Reinstall sentinel.")
+    return revision
+
+
+def _create_database(settings: Settings) -> None:
+    url = make_url(settings.database_url)
+    engine = create_engine(
+        url.set(database="postgres"),
+        poolclass=NullPool,
+        isolation_level="AUTOCOMMIT",
+        connect_args={"connect_timeout": 5},
+    )
+    probe = create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": 5})
+    try:
+        # The database itself is asked first: on a managed server we may see no other one.
+        with probe.connect():
+            return
+    except OperationalError as error:
+        if "does not exist" not in str(error.orig):
+            raise _away(url.render_as_string(hide_password=True), error) from error
+    name = engine.dialect.identifier_preparer.quote(str(url.database))
+    try:
+        with engine.connect() as conn:
+            conn.execute(text(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0"))
+    except DBAPIError as error:
+        if getattr(error.orig, "pgcode", None) in _DATABASE_EXISTS:
+            return
+        raise StoreError(
+            f"expected the database {url.database!r} or the right to create it, and got: {_first_line(error)}.",
+            remedy=f"Create it by hand: CREATE DATABASE {name} ENCODING 'UTF8'.",
+        ) from error
+
+
+def _away(url: str, error: DBAPIError) -> StoreError:
+    return StoreError(
+        f"expected PostgreSQL at {url}, and got: {_first_line(error)}.",
+        remedy="See `sentinel status`, or the server that DATABASE_URL names.",
+    )
+
+
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig).strip().partition("\n")[0].rstrip(".")
