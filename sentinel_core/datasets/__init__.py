@@ -1,0 +1,1 @@
+"""Rows from files: column maps, reading, cleaning, validation and immutable snapshots."""
