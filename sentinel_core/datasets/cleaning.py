@@ -56,10 +56,8 @@ class CleaningReport:
 
     def lines(self) -> list[str]:
         """The report in plain sentences."""
-        return [
-            *(f"Removed {r.count:,} rows: {reason} ({r.where()})." for reason, r in self.removed.items()),
-            *self.notes,
-        ]
+        removed = [f"Removed {r.count:,} rows: {reason} ({r.where()})." for reason, r in self.removed.items()]
+        return [*removed, *self.notes]
 
 
 def clean(frame: pd.DataFrame, notes: tuple[str, ...] = ()) -> tuple[pd.DataFrame, CleaningReport]:

@@ -82,14 +82,20 @@ def exact_cents(amounts: Any) -> Any:
 def _text(column: Column, values: Any, first_row: int, coercion: Coercion) -> Any:
     kind = values.type
     if pa.types.is_floating(kind):
-        whole = pc.equal(values, pc.floor(values))
-        if not pc.all(pc.fill_null(whole, True)).as_py():
-            _refuse(column, values, pc.fill_null(whole, True), first_row, coercion, "text or a whole number")
+        # What a data frame makes of whole numbers as soon as one is missing.
+        values = pc.if_else(pc.is_nan(values), None, values)
+        whole = pc.fill_null(pc.and_(pc.equal(values, pc.floor(values)), pc.is_finite(values)), True)
+        if not pc.all(whole).as_py():
+            _refuse(column, values, whole, first_row, coercion, "text or a whole number")
         coercion.note(column, "whole numbers stored as floats became text", len(values) - values.null_count)
-        values = pc.if_else(pc.is_finite(values), values, None).cast(pa.int64())
+        values = values.cast(pa.int64())
     elif not (pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind)):
         raise _wrong_type(column, kind, coercion, "text")
     text = values.cast(pa.string())
+    clean = pc.fill_null(pc.invert(pc.match_substring(text, "\x00")), True)
+    if not pc.all(clean).as_py():
+        # Here and not in the suite: pandas drops a trailing NUL on the way to a regular expression.
+        _refuse(column, text, clean, first_row, coercion, "text without the character NUL")
     return pc.if_else(pc.equal(text, ""), None, text)
 
 

@@ -185,12 +185,18 @@ def _failure(result: Any, frame: pd.DataFrame) -> Failure:
         number = int(row[frame.index.name])
         values = ", ".join(f"{column}={frame.at[number, column]}" for column in columns)
         examples.append(f"row {number:,}: {values}")
-    if (raised := result.exception_info.get("exception_message")) is not None:
+    if raised := _exception(result.exception_info):
         observed = f"it could not be evaluated: {raised}"
     else:
         observed = f"the observed value {found.get('observed_value')}"
     why = (config.meta or {}).get("why", "see the data docs")
     return Failure(config.type, columns, why, found.get("unexpected_count"), observed, tuple(examples))
+
+
+def _exception(info: Mapping[str, Any]) -> str:
+    # Flat for one exception, else keyed by the metric that raised it.
+    nested = [entry for entry in info.values() if isinstance(entry, Mapping)] or [info]
+    return "; ".join(str(e["exception_message"]) for e in nested if e.get("raised_exception"))
 
 
 def _too_much_removed(share: float, limit: float) -> Failure:
