@@ -1,0 +1,113 @@
+"""Fixtures for the tests that need servers: the real PostgreSQL and the real Redis, from the wheels."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg2
+import pytest
+import redis
+from sqlalchemy import Engine
+
+from sentinel_core.local.child import Child
+from sentinel_core.local.ports import free_port
+from sentinel_core.local.postgres import USER, make_cluster, start_postgres
+from sentinel_core.local.redis import RedisServer, start_redis
+from sentinel_core.settings import Settings, load_settings
+
+_TEMPLATE = "sentinel_template"
+
+
+@dataclass(frozen=True)
+class Servers:
+    """The servers of a test session; each test has a database and a Redis namespace of its own."""
+
+    postgres: Child
+    postgres_port: int
+    postgres_password: str
+    redis: Child
+    redis_url: str
+
+    def database_url(self, name: str) -> str:
+        """Return the URL of a database of this session."""
+        return f"postgresql://{USER}:{self.postgres_password}@127.0.0.1:{self.postgres_port}/{name}"
+
+    def execute(self, statement: str) -> None:
+        """Run one statement outside of a transaction, in the maintenance database."""
+        connection = psycopg2.connect(self.database_url("postgres"))
+        connection.autocommit = True
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+        finally:
+            connection.close()
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """A real PostgreSQL and a real Redis on free ports; nothing is migrated."""
+    home = tmp_path_factory.mktemp("servers")
+    password = secrets.token_urlsafe(12)
+    # A test's database lives for a second: what a power cut would lose is not at stake.
+    cluster = make_cluster(home, free_port(), password, options=("fsync=off",))
+    postgres = start_postgres(cluster, home / "postgres.log")
+    store = RedisServer(home / "redis", free_port(), password)
+    try:
+        child = start_redis(store, home / "redis.log")
+        try:
+            yield Servers(postgres, cluster.port, password, child, f"redis://:{password}@127.0.0.1:{store.port}/0")
+        finally:
+            child.stop()
+    finally:
+        postgres.stop()
+
+
+@pytest.fixture(scope="session")
+def _template(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a migrated database that each test's own is copied from."""
+    from sentinel_core.stores.postgres import migrate
+
+    migrate(
+        load_settings(
+            None, home=tmp_path_factory.mktemp("template"), database_url_given=servers.database_url(_TEMPLATE)
+        )
+    )
+    return _TEMPLATE
+
+
+@pytest.fixture
+def settings(servers: Servers, _template: str, tmp_path: Path) -> Iterator[Settings]:
+    """Settings with a home, a migrated database and a Redis namespace that no other test sees."""
+    name = f"test_{secrets.token_hex(6)}"
+    servers.execute(f"CREATE DATABASE {name} TEMPLATE {_template}")
+    yield load_settings(
+        None,
+        home=tmp_path / "home",
+        database_url_given=servers.database_url(name),
+        redis_url_given=servers.redis_url,
+        redis_namespace=name,
+    )
+    servers.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Iterator[Engine]:
+    """An engine on the test's database."""
+    from sentinel_core.stores.postgres import make_engine
+
+    made = make_engine(settings)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def redis_client(settings: Settings) -> Iterator[redis.Redis]:
+    """A client of the session's Redis; the test's own keys are gone afterwards."""
+    with redis.Redis.from_url(settings.redis_url) as client:
+        yield client
+        keys = list(client.scan_iter(match=f"{settings.redis_namespace}:*", count=1000))
+        if keys:
+            client.delete(*keys)
