@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from sentinel_core.synthetic import vocabulary as v
+from sentinel_core.synthetic.codes import device_texts
 from sentinel_core.synthetic.difficulty import SCENARIO_NAMES
 from sentinel_core.synthetic.vocabulary import IntArray
 from sentinel_core.synthetic.world import merchant_names
@@ -33,15 +34,15 @@ def to_frame(simulation: Simulation) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "transaction_id": _transaction_ids(simulation.name, len(stream)),
-            "user_id": _named(stream.user, lambda code: f"user_{code:06d}"),
+            "user_id": _named(stream.user, lambda used: [f"user_{code:06d}" for code in used.tolist()]),
             "amount": stream.cents / 100.0,
             "merchant_id": _from_list(stream.merchant, merchant_names(simulation.world.n_merchants)),
             "merchant_category": _from_list(stream.category, v.CATEGORY_NAMES),
             "transaction_type": _from_list(stream.type, v.TRANSACTION_TYPES),
             "timestamp": _moments(stream.time),
-            "device_id": _named(stream.device, lambda code: f"device_{code:07d}"),
+            "device_id": _named(stream.device, device_texts),
             "device_type": _from_list(stream.device_type, v.DEVICE_TYPES),
-            "ip_address": _named(stream.address, codes.address_text),
+            "ip_address": _named(stream.address, codes.address_texts),
             "location_country": _from_list(country, v.COUNTRY_CODES),
             "location_city": _from_list(stream.city, v.CITY_NAMES),
             "latitude": _scatter(rng, v.CITY_LATITUDE, stream.city),
@@ -71,12 +72,12 @@ def _from_list(codes: npt.NDArray[Any], names: Sequence[str]) -> pd.Categorical:
     return pd.Categorical.from_codes(codes, dtype=dtype, validate=False)  # type: ignore[call-overload]
 
 
-def _named(codes: npt.NDArray[np.int32], name: Callable[[int], str]) -> pd.Categorical:
+def _named(codes: npt.NDArray[np.int32], names: Callable[[IntArray], list[str]]) -> pd.Categorical:
     """Make a category column of the codes that occur, spelling each one once."""
     used = np.zeros(int(codes.max()) + 1, dtype=bool)
     used[codes] = True
     rank = np.cumsum(used, dtype=np.int32) - 1
-    return _from_list(rank[codes], [name(code) for code in np.nonzero(used)[0].tolist()])
+    return _from_list(rank[codes], names(np.nonzero(used)[0]))
 
 
 def _moments(micros: IntArray) -> pd.DatetimeIndex:

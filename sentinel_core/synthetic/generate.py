@@ -12,19 +12,21 @@ import pandas as pd
 
 from sentinel_core.errors import DataError
 from sentinel_core.schema import hash_text, to_micros
-from sentinel_core.synthetic.behaviour import legitimate, row_counts
+from sentinel_core.synthetic.behaviour import legitimate
+from sentinel_core.synthetic.codes import Codes
 from sentinel_core.synthetic.difficulty import DEFAULT_DIFFICULTY, MIMICRY, TESTING, Difficulty
 from sentinel_core.synthetic.frame import to_frame
 from sentinel_core.synthetic.labels import ObservedLabels, observe
 from sentinel_core.synthetic.population import Population, make_population
 from sentinel_core.synthetic.scenarios import Plan, Scene, attack
-from sentinel_core.synthetic.stream import AMBIGUOUS, HIDDEN, LOOKALIKE, PLAIN, Codes, Stream, concat
+from sentinel_core.synthetic.sessions import row_counts
+from sentinel_core.synthetic.stream import AMBIGUOUS, HIDDEN, LOOKALIKE, PLAIN, Stream, concat
 from sentinel_core.synthetic.world import Clock, World, make_world
 
 USERS_A_ROW: Final = 1500 / 100_000
 BLOCK_USERS: Final = 15_000
 ROWS_MIN: Final = 100
-ROWS_MAX: Final = 100_000_000
+ROWS_MAX: Final = 30_000_000
 FRAUD_RATE_MAX: Final = 0.2
 DRIFTS: Final = ("amount",)
 """Known drifts: `amount` multiplies every amount."""
@@ -82,12 +84,13 @@ def simulate(
     _check(n_rows, fraud_rate, drift)
     clock = Clock(to_micros(end) // 1000 * 1000)
     n_users = max(10, round(n_rows * USERS_A_ROW))
-    codes = Codes(n_users)
+    sizes = _blocks(n_users)
+    frauds = _share_out(round(n_rows * fraud_rate), sizes)
+    reserved = [2 * count + 10 for count in frauds]
+    codes = Codes(n_users, sum(reserved))
     sources = np.random.SeedSequence(seed).spawn(3)
     world = make_world(np.random.default_rng(sources[0]), n_users, codes.rings, difficulty)
-    sizes = _blocks(n_users)
     rows = _share_out(n_rows, sizes)
-    frauds = _share_out(round(n_rows * fraud_rate), sizes)
     streams, populations, sequence = [], [], 0
     for index, child in enumerate(sources[1].spawn(len(sizes))):
         rng = np.random.default_rng(child)
@@ -95,7 +98,7 @@ def simulate(
         scene = Scene(population, world, clock, codes, difficulty)
         streams.append(_block(rng, scene, rows[index], frauds[index], sequence))
         populations.append(population)
-        sequence += rows[index]
+        sequence += reserved[index]
     stream = concat(streams)
     stream = stream.take(np.argsort(stream.time, kind="stable"))
     if "amount" in drift:
@@ -103,9 +106,7 @@ def simulate(
     rng = np.random.default_rng(sources[2])
     labels = observe(rng, stream, difficulty)
     name = f"{hash_text(repr((n_rows, fraud_rate, seed, clock.end, difficulty, sorted(drift.items())))) >> 32:08x}"
-    return Simulation(
-        stream, labels, world, tuple(populations), clock, codes, difficulty, fraud_rate, name, seed
-    )
+    return Simulation(stream, labels, world, tuple(populations), clock, codes, difficulty, fraud_rate, name, seed)
 
 
 def _block(rng: np.random.Generator, scene: Scene, rows: int, frauds: int, first_sequence: int) -> Stream:
@@ -113,12 +114,8 @@ def _block(rng: np.random.Generator, scene: Scene, rows: int, frauds: int, first
     hard = scene.hard
     plans, ambiguous_plans, lookalike_plans, hidden = _plans(hard, frauds, first_sequence)
     attacks = [attack(rng, scene, plan) for plan in plans]
-    attacks += [
-        _marked(attack(rng, scene, plan), visibility=AMBIGUOUS) for plan in ambiguous_plans
-    ]
-    genuine_episodes = [
-        _marked(attack(rng, scene, plan), scenario=0, negative=LOOKALIKE) for plan in lookalike_plans
-    ]
+    attacks += [_marked(attack(rng, scene, plan), visibility=AMBIGUOUS) for plan in ambiguous_plans]
+    genuine_episodes = [_marked(attack(rng, scene, plan), scenario=0, negative=LOOKALIKE) for plan in lookalike_plans]
     sequence_rows = sum(len(part) for part in attacks + genuine_episodes)
     counts = row_counts(rows - sequence_rows, frauds, sum(len(part) for part in genuine_episodes), hard)
     genuine = legitimate(rng, scene.population, scene.world, scene.clock, scene.codes, counts)
@@ -172,7 +169,8 @@ def _share_out(total: int, weights: list[float] | list[int]) -> list[int]:
 def _check(n_rows: int, fraud_rate: float, drift: dict[str, float]) -> None:
     if not ROWS_MIN <= n_rows <= ROWS_MAX:
         raise DataError(
-            f"expected {ROWS_MIN} to {ROWS_MAX} rows to generate, got {n_rows}.", remedy="Ask for a number in that range."
+            f"expected {ROWS_MIN} to {ROWS_MAX} rows to generate, got {n_rows}.",
+            remedy="Ask for a number in that range.",
         )
     if not 0.0 <= fraud_rate <= FRAUD_RATE_MAX:
         raise DataError(
@@ -181,6 +179,10 @@ def _check(n_rows: int, fraud_rate: float, drift: dict[str, float]) -> None:
         )
     for name, size in drift.items():
         if name not in DRIFTS:
-            raise DataError(f"expected one of the drifts {', '.join(DRIFTS)}, got {name!r}.", remedy="Correct its name.")
+            raise DataError(
+                f"expected one of the drifts {', '.join(DRIFTS)}, got {name!r}.", remedy="Correct its name."
+            )
         if not 0.0 < size <= 100.0:
-            raise DataError(f"expected drift {name} between 0 and 100, got {size}.", remedy="Give a factor such as 1.5.")
+            raise DataError(
+                f"expected drift {name} between 0 and 100, got {size}.", remedy="Give a factor such as 1.5."
+            )

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from sentinel_core.synthetic.codes import PHONE, SLOTS, TABLET_SLOT
 from sentinel_core.synthetic.difficulty import Difficulty
 from sentinel_core.synthetic.vocabulary import (
     CARD_TYPE_WEIGHTS,
@@ -27,17 +28,17 @@ from sentinel_core.synthetic.world import DAY_US, WARM_UP_DAYS, WINDOW_DAYS, Clo
 FAVOURITES: Final = 3
 SIMULATED_DAYS: Final = WINDOW_DAYS + WARM_UP_DAYS
 TRIP_DAYS: Final = 6.0
+HOUR_US: Final = 3_600_000_000
+SETUP_ROWS: Final = 2.5
+"""About how many more payments than usual a new phone brings on its first day."""
 NEW_PHONE_DAYS: Final = 3
 """For how long after its replacement a phone counts as new."""
-SLOTS: Final = 6
-"""Device codes a user: three generations of phone, a computer, a tablet, one spare."""
-PHONE, COMPUTER, TABLET_SLOT = 0, 3, 4
 
 _HOURS = {
     "office": ("122111369666899988aa9853", "432211234689aaaa99999875"),
     "daytime": ("111111247aaaaa9888876532", "111111235799aaa988876532"),
     "evening": ("421111234556677889aaaa97", "643211123456788999aaaa98"),
-    "early": ("11113798766888999874321" + "1", "111125678899988877654321"),
+    "early": ("111137987668889998743211", "111125678899988877654321"),
     "night_work": ("aa98876643222222334678aa", "99766433333344445556789a"),
 }
 _WEEKDAYS = {
@@ -129,7 +130,7 @@ def make_population(
         online_phone=rng.beta(3.0, 2.0, n_users).astype(np.float32),
         has_computer=rng.random(n_users) < 0.45,
         tablet=np.where(has_tablet, (first + household) * SLOTS + TABLET_SLOT, -1),
-        phones=_phones(rng, n_users, hard_rows * hard.new_phone_share, clock),
+        phones=_phones(rng, country, hard_rows * hard.new_phone_share, clock),
         trip=_trips(rng, n_users, hard_rows * hard.travel_share, clock),
         trip_city=_destinations(rng, country),
         cards=rng.choice(len(CARD_TYPE_WEIGHTS), (n_users, 2), p=CARD_TYPE_WEIGHTS).astype(np.int8),
@@ -160,12 +161,19 @@ def _favourites(rng: np.random.Generator, country: IntArray, world: World) -> np
     return world.popular(category, home, rng.random(shape)).astype(np.int32)
 
 
-def _phones(rng: np.random.Generator, n_users: int, new_phone_rows: float, clock: Clock) -> IntArray:
-    """Draw up to two replacements a user, so that new phones make up the wanted share of rows."""
-    per_user = new_phone_rows * SIMULATED_DAYS / (NEW_PHONE_DAYS + 2.5)
-    chance = min(per_user / 2, 1.0)
-    times = clock.warm_start + rng.integers(0, SIMULATED_DAYS * DAY_US, (n_users, 2))
-    return np.where(rng.random((n_users, 2)) < chance, times, clock.end + DAY_US)
+def _phones(rng: np.random.Generator, country: IntArray, new_phone_rows: float, clock: Clock) -> IntArray:
+    """Draw up to two replacements a user, by day, so that new phones make up the wanted share of rows."""
+    chance = min(replacements_a_user(new_phone_rows) / 2, 1.0)
+    shape = (len(country), 2)
+    midnight = (clock.warm_start // DAY_US + 1 + rng.integers(0, SIMULATED_DAYS - 1, shape)) * DAY_US
+    hour = (9 * HOUR_US + rng.random(shape) * 11 * HOUR_US).astype(np.int64)
+    times = midnight + hour - UTC_OFFSET_US[country][:, None]
+    return np.where(rng.random(shape) < chance, times, clock.end + DAY_US)
+
+
+def replacements_a_user(new_phone_rows: float) -> float:
+    """Give the mean number of new phones a user over the simulated days, from the share of rows that they make."""
+    return new_phone_rows * SIMULATED_DAYS / (NEW_PHONE_DAYS + SETUP_ROWS)
 
 
 def _trips(rng: np.random.Generator, n_users: int, travel_rows: float, clock: Clock) -> IntArray:
@@ -186,4 +194,4 @@ def _destinations(rng: np.random.Generator, home: IntArray) -> IntArray:
 
 def local_hour(time: IntArray, country: IntArray) -> IntArray:
     """Give the hour of the day, 0 to 23, by the country's clock."""
-    return (time + UTC_OFFSET_US[country]) // 3_600_000_000 % 24
+    return (time + UTC_OFFSET_US[country]) // HOUR_US % 24

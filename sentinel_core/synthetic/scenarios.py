@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sentinel_core.synthetic import vocabulary as v
+from sentinel_core.synthetic.behaviour import CENTS, round_to_tens
+from sentinel_core.synthetic.codes import RING_DEVICES, Codes
 from sentinel_core.synthetic.difficulty import STOLEN, TAKEOVER, TESTING, Cues, Difficulty
 from sentinel_core.synthetic.population import Population
-from sentinel_core.synthetic.stream import RING_DEVICES, Codes, Stream, concat, make_stream
+from sentinel_core.synthetic.stream import Stream, concat, make_stream
 from sentinel_core.synthetic.vocabulary import Floats, IntArray
 from sentinel_core.synthetic.world import DAY_US, WINDOW_DAYS, Clock, World
 
@@ -29,7 +31,8 @@ BURST: Final = (40.0, 80, 8.0)
 """Mean and largest number of attempts of a burst over many cards, and median seconds between them."""
 PACE_SIGMA: Final = 0.5
 """Log-scale spread of the pace from sequence to sequence."""
-CENTS_MAX: Final = 2_500_000
+ADDRESSES: Final = (0.45, 0.70)
+"""Cumulative shares of attackers behind a residential proxy and a mobile carrier; the rest use public networks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,18 +216,22 @@ def _devices(
 ) -> tuple[IntArray, IntArray, IntArray]:
     """Act from the victim's phone, one of the ring's devices, or a device that nobody has seen before."""
     codes, n = scene.codes, len(drawn.victim)
-    desk = rng.random(n) < DESKTOP_SHARE[scenario]
     ring = drawn.ring[of]
-    tool = rng.integers(0, RING_DEVICES, n)
-    ring_tool = np.maximum(drawn.ring, 0) * RING_DEVICES + tool
-    device = np.where(ring >= 0, codes.ring_device + ring_tool[of], codes.fresh_device + number)
-    address = np.where(ring >= 0, codes.ring_address + ring_tool[of], codes.fresh_address + number)
-    device_type = np.where(ring >= 0, ring_tool[of] % 2, desk[of])
+    tool = (np.maximum(drawn.ring, 0) * RING_DEVICES + rng.integers(0, RING_DEVICES, n))[of]
+    desk = (rng.random(n) < DESKTOP_SHARE[scenario])[of]
+    device = np.where(ring >= 0, codes.ring_device + tool, codes.fresh_device + number)
+    device_type = np.where(ring >= 0, tool % 2, desk)
+    route, pick = rng.random(n)[of], rng.integers(0, 1 << 20, n)[of]
+    city = drawn.city[of]
+    address = np.where(
+        route < ADDRESSES[0],
+        codes.fresh_address + number,
+        np.where(route < ADDRESSES[1], codes.carrier(v.CITY_COUNTRY[city], pick), codes.hotel(city, pick)),
+    )
+    address = np.where(ring >= 0, codes.ring_address + tool, address)
     own = np.nonzero(drawn.own[of])[0]
     device[own] = scene.population.phone(victim[own], time[own])
     device_type[own] = v.MOBILE
-    at_home = own[drawn.ring[of[own]] < 0]
-    address[at_home] = scene.population.first + victim[at_home]
     return device, device_type, address
 
 
@@ -250,5 +257,5 @@ def _amounts(
         amount = plan.cues.amount * level * usual * np.exp(0.3 * rng.standard_normal(n))
         rounded = rng.random(n) < ROUNDED_TRANSFERS
     cents = np.rint(amount * 100).astype(np.int64)
-    cents[rounded] = np.maximum((cents[rounded] + 500) // 1000, 1) * 1000
-    return np.clip(cents, 100, CENTS_MAX)
+    cents[rounded] = round_to_tens(cents[rounded])
+    return np.clip(cents, *CENTS)

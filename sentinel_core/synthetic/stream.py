@@ -1,4 +1,4 @@
-"""The generated events as a struct of arrays, and the code spaces of devices and addresses."""
+"""The generated events as a struct of arrays."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from sentinel_core.synthetic.population import SLOTS
-from sentinel_core.synthetic.vocabulary import CITY_NAMES, N_COUNTRIES, IntArray
+from sentinel_core.synthetic.vocabulary import IntArray
 
 NEGATIVES: Final = ("travel", "gift", "new_phone", "micro_subscription", "night_work", "lookalike")
 TRAVEL, GIFT, NEW_PHONE, MICRO, NIGHT, LOOKALIKE = range(1, 7)
 """Codes of the kinds of hard negatives; 0 is an ordinary transaction."""
 PLAIN, AMBIGUOUS, HIDDEN = range(3)
 """Codes of a fraud's visibility."""
-RING_DEVICES: Final = 4
-USERS_A_RING: Final = 200
 
 _DTYPES: Final[dict[str, Any]] = {
     "time": np.int64,
@@ -86,67 +83,3 @@ def make_stream(n: int, **columns: Any) -> Stream:
 def concat(streams: Sequence[Stream]) -> Stream:
     """Join streams, first to last."""
     return Stream(**{name: np.concatenate([getattr(s, name) for s in streams]) for name in _DTYPES})
-
-
-@dataclass(frozen=True, slots=True)
-class Codes:
-    """Where each kind of device and address begins in its code space, for a population of `n_users`.
-
-    Devices: six a user, then four a ring, then one a sequence. Addresses: one home a user, mobile
-    carriers' shared ones, hotels' and cafés', four a ring, then one a sequence.
-    """
-
-    n_users: int
-
-    @property
-    def rings(self) -> int:
-        """How many rings of organised attackers there are."""
-        return max(2, self.n_users // USERS_A_RING)
-
-    @property
-    def ring_device(self) -> int:
-        return self.n_users * SLOTS
-
-    @property
-    def fresh_device(self) -> int:
-        return self.ring_device + self.rings * RING_DEVICES
-
-    @property
-    def carriers(self) -> int:
-        """Shared carrier addresses a country."""
-        return 4 + self.n_users // 100
-
-    @property
-    def hotels(self) -> int:
-        """Addresses of hotels and cafés a city."""
-        return 8 + self.n_users // 500
-
-    @property
-    def carrier_address(self) -> int:
-        return self.n_users
-
-    @property
-    def hotel_address(self) -> int:
-        return self.carrier_address + N_COUNTRIES * self.carriers
-
-    @property
-    def ring_address(self) -> int:
-        return self.hotel_address + len(CITY_NAMES) * self.hotels
-
-    @property
-    def fresh_address(self) -> int:
-        return self.ring_address + self.rings * RING_DEVICES
-
-    def address_text(self, code: int) -> str:
-        """Spell an address code in ranges that belong to nobody (RFC 1918, 6598, 2544)."""
-        for first, base in (
-            (self.ring_address, "198.18.0.0"),
-            (self.hotel_address, "172.16.0.0"),
-            (self.carrier_address, "100.64.0.0"),
-            (0, "10.0.0.0"),
-        ):
-            if code >= first:
-                a, b, c, d = (int(part) for part in base.split("."))
-                rest = code - first + 1
-                return f"{a}.{b + (rest >> 16)}.{c + (rest >> 8 & 255)}.{d + (rest & 255)}"
-        raise ValueError(f"expected an address code of 0 or more, got {code}")
