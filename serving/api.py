@@ -1,0 +1,99 @@
+"""The HTTP application: routes, the one form of errors, the pages of its own description."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi_offline import FastAPIOffline
+from pydantic.json_schema import models_json_schema
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Match
+
+from sentinel_core import __version__
+from sentinel_core.errors import SentinelError
+from sentinel_core.schema import Label, Transaction
+from serving import routes_labels, routes_model, routes_monitoring, routes_predict
+from serving.errors import Problem, to_problem
+from serving.logs import get_logger
+from serving.middleware import RequestContext
+from serving.routes_predict import BatchRequest
+from serving.wire import problem_answer
+
+ROUTERS: Final = (routes_predict.router, routes_labels.router, routes_model.router, routes_monitoring.router)
+_CODES: Final = {404: "not_found", 405: "method_not_allowed"}
+_DESCRIPTION: Final = (
+    "Scores card transactions for fraud. Every answer that is not a success has the form "
+    '`{"error": code, "detail": …}`; a request may carry an `X-Request-ID`, which comes back and stands in the logs.'
+)
+log = get_logger(__name__)
+
+
+def make_app() -> FastAPI:
+    """Make the application; `app.state.runtime` must be set before it serves its first request."""
+    app = FastAPIOffline(title="SentinelML", version=__version__, description=_DESCRIPTION)
+    app.state.runtime = None
+    app.add_middleware(RequestContext, metrics=lambda: app.state.runtime and app.state.runtime.metrics)
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(SentinelError, _on_sentinel_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    for router in ROUTERS:
+        app.include_router(router)
+    # BentoML answers what no route here knows; below /api the form of the error is ours.
+    app.router.add_route("/api/{rest:path}", _unknown, methods=None, include_in_schema=False)
+    _describe_bodies(app)
+    return app
+
+
+async def _on_problem(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, Problem):
+        raise error
+    return problem_answer(error)
+
+
+async def _on_sentinel_error(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, SentinelError):
+        raise error
+    problem = to_problem(error)
+    if problem.status >= 500:
+        log.warning("request not served", code=problem.code, reason=str(error))
+    return problem_answer(problem)
+
+
+async def _on_http_exception(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    code = _CODES.get(error.status_code, "http_error")
+    return problem_answer(Problem(error.status_code, code, str(error.detail), headers=error.headers))
+
+
+async def _unknown(request: Request) -> Response:
+    path, method = request.url.path, request.method
+    allowed: set[str] = set()
+    for route in request.app.router.routes:
+        methods = getattr(route, "methods", None)
+        if methods and route.matches(request.scope)[0] is Match.PARTIAL:
+            allowed |= methods
+    if allowed:
+        headers = {"Allow": ", ".join(sorted(allowed))}
+        return problem_answer(Problem(405, "method_not_allowed", f"{path} does not take {method}.", headers=headers))
+    return problem_answer(Problem(404, "not_found", "There is no such path; /docs lists those that are."))
+
+
+def _describe_bodies(app: FastAPI) -> None:
+    """Add the schemas of request bodies, which the routes read by themselves, to the OpenAPI document."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = generate()
+            _, schemas = models_json_schema(
+                [(Transaction, "validation"), (Label, "validation"), (BatchRequest, "validation")],
+                ref_template="#/components/schemas/{model}",
+            )
+            document.setdefault("components", {}).setdefault("schemas", {}).update(schemas["$defs"])
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

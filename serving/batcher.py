@@ -1,0 +1,72 @@
+"""Micro-batches without a timer: while one is under way, arrivals gather into the next.
+
+A lone request starts at once and shares its batch with nobody; under load the batches grow by themselves, and
+with them the work that one round trip to Redis and one call of the model carry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class MicroBatcher(Generic[Item, Result]):
+    """Run `run` over gathered groups of items, one batch at a time.
+
+    `run` takes the items of several groups in order of arrival and returns a result for each, in the same order. A
+    group is never split; a batch takes groups until it holds `max_items` items or more than one group would pass it.
+    A caller that is cancelled stops waiting, and its items are still run to their end.
+    """
+
+    def __init__(self, run: Callable[[list[Item]], Awaitable[Sequence[Result]]], *, max_items: int) -> None:
+        self._run = run
+        self._max_items = max_items
+        self._waiting: deque[tuple[Sequence[Item], asyncio.Future[Sequence[Result]]]] = deque()
+        self._worker: asyncio.Task[None] | None = None
+
+    async def submit(self, items: Sequence[Item]) -> Sequence[Result]:
+        """Queue a group and wait for its results; raises what `run` raised for the batch."""
+        done: asyncio.Future[Sequence[Result]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((items, done))
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
+        return await done
+
+    async def drain(self) -> None:
+        """Wait until everything that was submitted has been run."""
+        while self._worker is not None:
+            await asyncio.shield(self._worker)
+
+    async def _work(self) -> None:
+        try:
+            while self._waiting:
+                await self._run_batch(self._gather())
+        finally:
+            self._worker = None
+
+    def _gather(self) -> list[tuple[Sequence[Item], asyncio.Future[Sequence[Result]]]]:
+        groups = [self._waiting.popleft()]
+        size = len(groups[0][0])
+        while self._waiting and size + len(self._waiting[0][0]) <= self._max_items:
+            groups.append(self._waiting.popleft())
+            size += len(groups[-1][0])
+        return groups
+
+    async def _run_batch(self, groups: list[tuple[Sequence[Item], asyncio.Future[Sequence[Result]]]]) -> None:
+        try:
+            results = await self._run([item for items, _ in groups for item in items])
+        except Exception as error:  # noqa: BLE001 (nothing is swallowed: every waiter gets it)
+            for _, done in groups:
+                if not done.done():
+                    done.set_exception(error)
+            return
+        start = 0
+        for items, done in groups:
+            if not done.done():
+                done.set_result(results[start : start + len(items)])
+            start += len(items)

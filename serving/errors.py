@@ -1,0 +1,50 @@
+"""What goes wrong in a request, as the one form that every route answers: {"error": code, "detail": …}."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sentinel_core.errors import PayloadConflictError, SentinelError, StoreError
+
+TOO_BUSY_RETRY_SECONDS: Final = 1
+
+
+class NoModelError(SentinelError):
+    """No model is in Production yet, and none was kept on disk (HTTP 503)."""
+
+
+class DeadlineError(SentinelError):
+    """A request was not answered in time (HTTP 503); what it recorded is still scored."""
+
+
+class Problem(Exception):
+    """A request that ends in an error: the status, a code for programs and a detail for people.
+
+    `detail` is a sentence, or for 422 a list of {"field", "message"} (and "index" in a batch).
+    """
+
+    def __init__(self, status: int, code: str, detail: Any, *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(status, code, detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.headers = dict(headers or {})
+
+
+def to_problem(error: SentinelError) -> Problem:
+    """Translate a typed error to its answer; texts that could name hosts or files stay in the log."""
+    if isinstance(error, PayloadConflictError):
+        return Problem(409, "payload_conflict", str(error))
+    retry = {"Retry-After": str(TOO_BUSY_RETRY_SECONDS)}
+    if isinstance(error, NoModelError):
+        return Problem(503, "no_model", str(error), headers=retry)
+    if isinstance(error, DeadlineError):
+        return Problem(503, "deadline_exceeded", str(error), headers=retry)
+    if isinstance(error, StoreError):
+        detail = (
+            "A store that this request needs is away. Send the same request again: a transaction with a "
+            "transaction_id or a timestamp is counted once however often it comes."
+        )
+        return Problem(503, "store_unavailable", detail, headers=retry)
+    return Problem(500, "internal_error", "The request failed for a reason that is in the service's log.")

@@ -1,0 +1,106 @@
+"""PostgreSQL as the service sees it: answers past their life, stored predictions, labels, figures.
+
+None of it is on the path of a new transaction. Every call runs in a thread, so that a slow database delays nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Connection, Engine, text
+
+from sentinel_core.errors import StoreError
+from sentinel_core.schema import Label
+from sentinel_core.stores.labels import LabelResult, record_labels
+from sentinel_core.stores.postgres import connected
+from sentinel_core.stores.reading import get_prediction
+
+T = TypeVar("T")
+CATCH_UP_SECONDS: Final = 2.0
+"""How long a read waits for the recorder where an entry that it asks for may still be in the streams."""
+_PAUSE_SECONDS: Final = 0.05
+_PREDICTION: Final = ("fraud_score", "prediction", "confidence", "model_version", "degraded")
+
+
+class Ledger:
+    """Reads and writes of PostgreSQL; each raises `StoreError` where it is away.
+
+    `backlog` tells how many entries of the streams are not in PostgreSQL yet; `clock` gives aware UTC times.
+    """
+
+    def __init__(
+        self, engine: Engine, backlog: Callable[[], Awaitable[int]], clock: Callable[[], datetime]
+    ) -> None:
+        self._engine = engine
+        self._backlog = backlog
+        self._clock = clock
+
+    async def ping(self) -> None:
+        """Return if PostgreSQL answers."""
+        await self._run(lambda conn: conn.execute(text("SELECT 1")))
+
+    async def prediction(self, transaction_id: str) -> dict[str, Any] | None:
+        """Return a stored prediction as a row, or None; one that was just answered is waited for."""
+        async for _ in self._while_the_recorder_works():
+            row = await self._run(lambda conn: get_prediction(conn, transaction_id))
+            if row is not None and row["fraud_score"] is not None:
+                break
+        return row
+
+    async def answer(self, transaction_id: str) -> dict[str, Any] | None:
+        """Return the answer that was given to a transaction, in the client's form, or None where there was none."""
+        row = await self._run(lambda conn: get_prediction(conn, transaction_id))
+        if row is None or row["fraud_score"] is None or row["prediction"] is None:
+            return None
+        answer = {"transaction_id": transaction_id} | {name: row[name] for name in _PREDICTION}
+        return answer | {"inference_time_ms": row["prediction_time_ms"]}
+
+    async def add_labels(self, labels: Sequence[Label]) -> list[LabelResult]:
+        """Record labels, return what became of each; transactions that were just answered are waited for."""
+        now = self._clock()
+        results = [LabelResult(label.transaction_id, "unknown_transaction") for label in labels]
+        async for _ in self._while_the_recorder_works():
+            open_ = [place for place, result in enumerate(results) if result.status == "unknown_transaction"]
+            if not open_:
+                break
+            given = [labels[place] for place in open_]
+            found = await self._run(partial(record_labels, labels=given, now=now))
+            for place, result in zip(open_, found, strict=True):
+                results[place] = result
+        return results
+
+    async def read(self, query: Callable[[Connection], T]) -> T:
+        """Run any other query."""
+        return await self._run(query)
+
+    async def _run(self, query: Callable[[Connection], T]) -> T:
+        def call() -> T:
+            with connected(self._engine) as conn:
+                return query(conn)
+
+        return await asyncio.to_thread(call)
+
+    async def _while_the_recorder_works(self) -> AsyncIterator[None]:
+        """Yield once, and again while entries wait in the streams, for at most `CATCH_UP_SECONDS`.
+
+        A reply comes before its row: a client may ask for what the recorder is about to write.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + CATCH_UP_SECONDS
+        waiting = 1
+        while waiting:
+            # Counted before the attempt: what left the streams by then is in PostgreSQL.
+            waiting = await self._waiting() if loop.time() < deadline else 0
+            yield
+            if waiting:
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _waiting(self) -> int:
+        try:
+            return await self._backlog()
+        except StoreError:
+            return 0

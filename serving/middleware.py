@@ -1,0 +1,85 @@
+"""Around every request: an id for the logs, the clock, the counters, and one error form.
+
+A plain ASGI middleware: wrapping the body streams as Starlette's BaseHTTPMiddleware does costs a task a request.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Final
+from uuid import uuid4
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.errors import Problem
+from serving.logs import get_logger
+from serving.metrics import Metrics
+from serving.wire import problem_answer
+
+REQUEST_ID: Final = b"x-request-id"
+_ACCEPTED_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+log = get_logger(__name__)
+
+
+class RequestContext:
+    """Give each request an id (the client's X-Request-ID, else a new one), time it and count it.
+
+    An error that no handler knows becomes a 500 without its text; the log has the frames.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Callable[[], Metrics | None]) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = _request_id(scope)
+        status = 0
+
+        async def reply(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (REQUEST_ID, request_id)]
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id.decode()):
+            try:
+                await self._app(scope, receive, reply)
+            except Exception:
+                log.exception("request failed", path=scope["path"], method=scope["method"])
+                if status:
+                    raise
+                failure = Problem(500, "internal_error", "The request failed for a reason that is in the service's log.")
+                await problem_answer(failure)(scope, receive, reply)
+            finally:
+                self._count(scope, status, time.perf_counter() - started)
+
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+        metrics = self._metrics()
+        if metrics is None:
+            return
+        # The route's pattern, not the path: a label for each path would grow without bound.
+        route = getattr(scope.get("route"), "path", "other")
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        metrics.requests.labels(route, method, str(status or 499)).inc()
+        metrics.latency.labels(route).observe(seconds)
+        if status >= 500:
+            log.warning("request answered with an error", route=route, status=status, ms=round(seconds * 1000, 2))
+        else:
+            log.debug("request", route=route, status=status, ms=round(seconds * 1000, 2))
+
+
+def _request_id(scope: Scope) -> bytes:
+    for name, value in scope["headers"]:
+        if name == REQUEST_ID and _ACCEPTED_ID.fullmatch(value):
+            return bytes(value)
+    return uuid4().hex.encode()
