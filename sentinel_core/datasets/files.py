@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sentinel_core.datasets.columns import ColumnMap
+from sentinel_core.datasets.frames import to_frame
 from sentinel_core.errors import DataError, DataTooLargeError, EmptyDataError
 
 if TYPE_CHECKING:
@@ -66,19 +67,6 @@ def read_file(path: Path, column_map: ColumnMap, *, max_gb: float, progress: Pro
     if not table.num_rows:
         raise _empty(where)
     return Reading(to_frame(_with_constants(table, column_map, coercion)), coercion.notes())
-
-
-def to_frame(table: Any) -> pd.DataFrame:
-    """Convert an Arrow table of schema columns to the canonical frame, rows numbered from 1 in its index."""
-    import pandas as pd
-    import pyarrow as pa
-
-    text = pd.StringDtype("pyarrow")
-    types = {pa.string(): text, pa.large_string(): text, pa.bool_(): pd.BooleanDtype()}
-    # Parquet written by pandas remembers other string types; ours win.
-    frame: pd.DataFrame = table.replace_schema_metadata(None).to_pandas(types_mapper=types.get)
-    frame.index = pd.RangeIndex(1, len(frame) + 1, name="source_row")
-    return frame
 
 
 def _is_parquet(path: Path) -> bool:

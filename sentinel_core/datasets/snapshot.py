@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from sentinel_core.datasets.columns import did_you_mean
+from sentinel_core.datasets.frames import INDEX, to_frame
 from sentinel_core.errors import DataError
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 DATA: Final = "data.parquet"
 MANIFEST: Final = "manifest.json"
-INDEX: Final = "source_row"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,6 @@ class Snapshot:
     def frame(self, columns: list[str] | None = None) -> pd.DataFrame:
         """Read the rows (or only `columns`), in arrival order, indexed by their row in the source."""
         import pyarrow.parquet as pq
-
-        from sentinel_core.datasets.files import to_frame
 
         table = pq.read_table(self.path / DATA, columns=None if columns is None else [*columns, INDEX])
         frame = to_frame(table.drop_columns([INDEX]))
