@@ -1,0 +1,94 @@
+"""What the event stream carries: the contract between the service, which writes it, and the recorder, which reads it.
+
+Bodies are JSON objects. Their names are those of the columns that they fill, so that PostgreSQL
+itself unpacks them (`sentinel_core.stores.recording`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, Literal, NotRequired, TypedDict
+
+from sentinel_core.schema import Confidence, Transaction, to_cents
+
+Kind = Literal["accepted", "answered", "feature_set"]
+_NAMESPACE: Final = uuid.UUID("6f0f6d8e-0d54-5d0a-9c0b-7b1f6a3f5d21")
+
+
+class Answered(TypedDict):
+    """Body of an `answered` entry: the decision, and the vector that it was made from.
+
+    `features` are the float32 values in the order of the feature set whose id is `catalogue`; times are
+    ISO 8601 with a zone; `answered_at` becomes `prediction_logs.created_at`.
+    """
+
+    event_id: str
+    transaction_id: str
+    fraud_score: float
+    prediction: bool
+    confidence: Confidence
+    model_version: str
+    variant: str
+    features: Sequence[float]
+    catalogue: str
+    risk_as_of: str | None
+    prediction_time_ms: float
+    degraded: bool
+    cache_hit: bool
+    answered_at: str
+    payload_hash: NotRequired[str]
+
+
+def canonical(transaction: Transaction) -> bytes:
+    """Return the canonical JSON of what a client sent, without its transaction_id: equal payloads give equal bytes.
+
+    Amounts are integer cents, times UTC, absent fields left out, names sorted.
+    """
+    fields = transaction.model_dump(mode="json", exclude={"transaction_id"}, exclude_none=True)
+    fields["amount"] = to_cents(transaction.amount)
+    return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+
+
+def payload_hash(transaction: Transaction) -> int:
+    """Hash a payload to 64 bits by BLAKE2b, never 0, which means that no payload is known (RFC 7693)."""
+    return int.from_bytes(hashlib.blake2b(canonical(transaction), digest_size=8).digest(), "little") or 1
+
+
+def derived_id(transaction: Transaction) -> str | None:
+    """Return the id under which a retry finds itself: the client's, else a UUIDv5 of payload and timestamp.
+
+    None where the payload has neither: two such payloads are two purchases.
+    """
+    if transaction.transaction_id is not None:
+        return transaction.transaction_id
+    if transaction.timestamp is None:
+        return None
+    return str(uuid.uuid5(_NAMESPACE, canonical(transaction).decode()))
+
+
+def accepted(
+    transaction: Transaction, *, transaction_id: str, timestamp: datetime, arrived_at: datetime, currency: str
+) -> dict[str, Any]:
+    """Return the body of an `accepted` entry; arrival, lateness and payload hash are added where it is recorded.
+
+    `timestamp` is the effective one: the client's, else the time of arrival. The amount is rounded to cents
+    as the kernel rounds it, so that a history rebuilt from PostgreSQL holds the same integers.
+    """
+    body = transaction.model_dump(mode="json", exclude={"timestamp", "amount"}, exclude_none=True)
+    return body | {
+        "transaction_id": transaction_id,
+        "amount": to_cents(transaction.amount) / 100,
+        "timestamp": timestamp.isoformat(),
+        "arrived_at": arrived_at.isoformat(),
+        "currency": currency,
+        "source": "live",
+    }
+
+
+def hexadecimal(number: int) -> str:
+    """Write a 64-bit hash as 16 hexadecimal digits: JSON numbers would lose its last bits."""
+    return f"{number:016x}"

@@ -1,0 +1,124 @@
+"""Bulk load of histories into Redis: from a file, or from PostgreSQL when Redis was lost.
+
+A load leaves what scripts/record.lua would have left, event by event in arrival order: the same
+records, limits and bookkeeping (docs/decisions/0006).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+import numpy as np
+import redis
+from numpy.typing import NDArray
+from redis.exceptions import ResponseError
+
+from sentinel_core.errors import DataError, StoreError
+from sentinel_core.features.entities import USER, unpack
+from sentinel_core.settings import Settings
+from sentinel_core.stores.history_rules import Arranged, HistoryLimits, arrange, finish
+from sentinel_core.stores.keys import Keys
+from sentinel_core.stores.redis_clients import script, set_aside, store_errors
+
+_PIPELINE: Final = 1000
+_ATTEMPTS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLoad:
+    """What a load did: users and records given, and records left out as known, late, too old or beyond the cap."""
+
+    users: int
+    records: int
+    known: int
+    late: int
+    old: int
+    capped: int
+
+
+def load_histories(client: redis.Redis, settings: Settings, users: Sequence[str], records: NDArray[Any]) -> HistoryLoad:
+    """Load records into their users' histories; loading them again changes nothing.
+
+    `users` holds the user_id of each of the `records` (`RECORD`, arrival numbers filled in, any order). Records merge
+    with what is there by arrival number; one whose id is there is left out. Safe beside a running service. Raises
+    `StoreError` where Redis is away or refuses: what was loaded until then stays, and a second call completes it.
+    """
+    loader = _Loader(client, settings)
+    index: dict[str, int] = {}
+    codes = np.fromiter((index.setdefault(user, len(index)) for user in users), np.int64, len(records))
+    names = list(index)
+    arranged = arrange(codes, records)
+    final = finish(arranged, loader.limits)
+    owners = final.codes
+    starts = np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]]) if len(owners) else np.empty(0, np.int64)
+    ends = np.r_[starts[1:], len(owners)] if len(owners) else starts
+    spans = zip((names[code] for code in owners[starts]), starts.tolist(), ends.tolist(), strict=True)
+    known = len(records) - len(arranged.records)
+    for chunk in _chunks(spans, _PIPELINE):
+        known += loader.load([(user, final.records[start:end]) for user, start, end in chunk])
+    return HistoryLoad(len(names), len(records), known, final.late, final.old, final.capped)
+
+
+class _Loader:
+    def __init__(self, client: redis.Redis, settings: Settings) -> None:
+        self._client = client
+        self._keys = Keys.of(settings)
+        self._swap = script("swap")
+        self.limits = HistoryLimits.of(USER, settings)
+
+    def load(self, histories: Sequence[tuple[str, NDArray[Any]]]) -> int:
+        """Write the histories of one pipeline; return how many records were there before."""
+        pipe = self._client.pipeline(transaction=False)
+        for user, records in histories:
+            pipe.set(self._keys.history(user), records.tobytes(), nx=True, px=self.limits.life_ms)
+        with store_errors("store histories"):
+            written = pipe.execute()
+        return sum(
+            self._merge(user, records) for (user, records), done in zip(histories, written, strict=True) if not done
+        )
+
+    def _merge(self, user: str, records: NDArray[Any]) -> int:
+        """Merge into a history that somebody may be writing at this moment."""
+        key = self._keys.history(user)
+        for _ in range(_ATTEMPTS):
+            blob = self._read(user)
+            there = unpack(blob) if blob else records[:0]
+            fresh = records[~np.isin(records["id_hash"], there["id_hash"])]
+            if not len(fresh):
+                return len(records)
+            with store_errors("merge a history"):
+                swapped = self._client.eval(self._swap, 1, key, blob, self._merged(there, fresh), self.limits.life_ms)
+            if swapped:
+                return len(records) - len(fresh)
+        raise StoreError(
+            f"expected a quiet moment to merge the history of user {user!r}, found it changed {_ATTEMPTS} times.",
+            remedy="Run the load again: what is there already stays.",
+        )
+
+    def _merged(self, there: NDArray[Any], fresh: NDArray[Any]) -> bytes:
+        both = np.concatenate([there, fresh])
+        order = np.argsort(both["arrival"], kind="stable")
+        rows = Arranged(np.zeros(len(both), np.int64), both[order])
+        return finish(rows, self.limits, trusted=order < len(there)).records.tobytes()
+
+    def _read(self, user: str) -> bytes:
+        """Return a readable history, or nothing: a foreign one is moved aside and counted."""
+        with store_errors("return a history"):
+            try:
+                blob = self._client.get(self._keys.history(user)) or b""
+                if isinstance(blob, bytes):
+                    unpack(blob)
+                    return blob
+            except (DataError, ResponseError):
+                pipe = self._client.pipeline(transaction=True)
+                set_aside(pipe, self._keys, user, self.limits.life_ms).execute(raise_on_error=False)
+        return b""
+
+
+def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    source = iter(items)
+    while chunk := list(islice(source, size)):
+        yield chunk

@@ -1,0 +1,131 @@
+"""What belongs into a history, for many users at once: the rules of scripts/record.lua on arrays.
+
+Pure functions over `RECORD` arrays. Codes number the users; rows of a user stand together, in arrival order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentinel_core.features.entities import MICROS_PER_DAY, RECORD, EntityKind
+from sentinel_core.settings import Settings
+
+SLACK: Final = 256
+"""Records beyond the cap that a history may hold; half of them stay when it is cut."""
+
+_LAG: Final = slice(66, 72)
+_REACH: Final = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLimits:
+    """Limits of an entity kind's histories: window + lateness and lateness in µs, cap in records, idle life in ms."""
+
+    retention_us: int
+    lateness_us: int
+    cap: int
+    life_ms: int
+
+    @classmethod
+    def of(cls, kind: EntityKind, settings: Settings) -> HistoryLimits:
+        """Take the windows from the catalogue and the cap from the settings.
+
+        An idle history expires when nothing in it can count any more, plus two days.
+        """
+        retention = kind.longest_window_us + kind.lateness_us
+        life_ms = (retention + 2 * MICROS_PER_DAY) // 1000
+        return cls(retention, kind.lateness_us, settings.user_history_cap, life_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Arranged:
+    """Records by user and arrival, and how many were left out as late, too old or beyond the cap."""
+
+    codes: NDArray[np.int64]
+    records: NDArray[Any]
+    late: int = 0
+    old: int = 0
+    capped: int = 0
+
+    def keep(self, mask: NDArray[np.bool_]) -> Arranged:
+        """Leave out the rows where `mask` is false."""
+        return replace(self, codes=self.codes[mask], records=self.records[mask])
+
+
+def arrange(codes: NDArray[np.int64], records: NDArray[Any]) -> Arranged:
+    """Sort by user and arrival number (equal ones as given), keep the first record of each id of a user."""
+    order = np.lexsort((records["arrival"], codes))
+    codes, records = codes[order], records[order]
+    by_id = np.lexsort((np.arange(len(codes)), records["id_hash"], codes))
+    same = (codes[by_id][1:] == codes[by_id][:-1]) & (records["id_hash"][by_id][1:] == records["id_hash"][by_id][:-1])
+    first = np.ones(len(codes), np.bool_)
+    first[by_id[1:][same]] = False
+    return Arranged(codes[first], records[first])
+
+
+def finish(arranged: Arranged, limits: HistoryLimits, trusted: NDArray[np.bool_] | None = None) -> Arranged:
+    """Leave out what is late, too old or beyond the cap, and write each record's lag behind the newest before it.
+
+    `trusted` rows were judged when they arrived and are never late. Nothing is dropped that the kernel
+    could look at: a day stays behind the horizon and half the slack behind the cap.
+    """
+    rows = arranged
+    newest = running_max(rows.codes, rows.records["time"])
+    timely = newest - rows.records["time"] <= limits.lateness_us
+    if trusted is not None:
+        timely |= trusted
+    rows = replace(rows.keep(timely), late=int((~timely).sum()))
+    newest = newest[timely]
+    if not len(rows.codes):
+        return rows
+    last = np.flatnonzero(np.r_[rows.codes[1:] != rows.codes[:-1], True])
+    sizes = np.diff(np.r_[-1, last])
+    horizon = np.repeat(newest[last], sizes) - limits.retention_us - MICROS_PER_DAY
+    # Only from the front, as the script does: a record behind a kept one stays.
+    fresh = running_max(rows.codes, (rows.records["time"] >= horizon).astype(np.int64)) > 0
+    behind = np.repeat(last, sizes) - np.arange(len(rows.codes))
+    within = behind < limits.cap + SLACK // 2
+    records = rows.records.copy()
+    lag = (newest - records["time"]).astype("<u8")
+    records.view(np.uint8).reshape(-1, RECORD.itemsize)[:, _LAG] = lag.view(np.uint8).reshape(-1, 8)[:, :6]
+    rows = replace(rows, records=records, old=int((~fresh).sum()), capped=int((fresh & ~within).sum()))
+    return rows.keep(fresh & within)
+
+
+def running_max(codes: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the maximum so far within each run of equal codes, exactly.
+
+    Codes must not decrease. Runs are set apart by more than the span of the values, in pieces small enough for 64 bits.
+    """
+    result = np.empty(len(values), np.int64)
+    if not len(values):
+        return result
+    low = int(values.min())
+    span = int(values.max()) - low + 1
+    rank = np.cumsum(np.r_[0, codes[1:] != codes[:-1]])
+    step = max(1, _REACH // span)
+    edges = np.searchsorted(rank, np.arange(0, int(rank[-1]) + 1 + step, step))
+    for start, end in pairwise(edges.tolist()):
+        shift = (rank[start:end] - rank[start]) * span
+        result[start:end] = np.maximum.accumulate(values[start:end] - low + shift) - shift + low
+    return result
+
+
+def arrival_numbers(codes: NDArray[np.int64], time_us: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return arrival numbers for rows of a file: as if each had arrived when it happened, in row order for each user.
+
+    That is the event's time in µs, raised where needed so that the numbers of a user strictly increase. They
+    lie on the same scale as live ones, which are the server's clock in µs.
+    """
+    order = np.argsort(codes, kind="stable")
+    sorted_codes = codes[order]
+    starts = np.flatnonzero(np.r_[True, sorted_codes[1:] != sorted_codes[:-1]])
+    position = np.arange(len(codes)) - np.repeat(starts, np.diff(np.r_[starts, len(codes)]))
+    numbers = np.empty(len(codes), np.int64)
+    numbers[order] = running_max(sorted_codes, time_us[order] - position) + position
+    return numbers

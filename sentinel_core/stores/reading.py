@@ -1,0 +1,107 @@
+"""Reading transactions back: one prediction, the rows of a training, the histories of all users."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, text
+
+from sentinel_core.schema import REQUEST_COLUMNS
+from sentinel_core.stores.labels import LATEST
+
+Columns = dict[str, NDArray[Any]]
+"""Equally long arrays by column name; a null is None in object arrays and NaN or NaT elsewhere."""
+
+_MICROS: Final = "CAST(extract(epoch FROM {column}) * 1000000 AS bigint)"
+_TIMES: Final = ("timestamp", "arrived_at", "labelled_at", "risk_as_of")
+_NUMBERS: Final = ("latitude", "longitude", "propensity", "fraud_score")
+
+_PREDICTION: Final = text(
+    """
+    SELECT t.*, p.event_id, p.prediction, p.confidence, p.prediction_time_ms, p.variant, p.degraded,
+           p.created_at AS answered_at, s.features AS feature_set,
+           l.is_fraud, l.labelled_at, l.source AS label_source
+    FROM transactions AS t
+    LEFT JOIN prediction_logs AS p ON p.transaction_id = t.transaction_id AND NOT p.cache_hit
+    LEFT JOIN feature_sets AS s ON s.id = t.feature_set_id
+    LEFT JOIN LATERAL (SELECT * FROM labels WHERE labels.transaction_id = t.transaction_id
+                       ORDER BY labels.labelled_at DESC, labels.id DESC LIMIT 1) AS l ON true
+    WHERE t.transaction_id = :id
+    """
+)
+
+
+def get_prediction(conn: Connection, transaction_id: str) -> dict[str, Any] | None:
+    """Return a transaction with its answer, its vector and the label that counts, or None where it is not known.
+
+    `features` is the vector as a list in the order of `feature_set`, [{"name": …, "hash": …}, …]; the fields of the
+    answer are None where it was never scored, those of the label where none is known.
+    """
+    row = conn.execute(_PREDICTION, {"id": transaction_id}).mappings().one_or_none()
+    return None if row is None else dict(row)
+
+
+def read_training_rows(
+    conn: Connection, *, as_of: datetime, since: datetime | None = None, vectors: bool = False, chunk_rows: int = 50_000
+) -> Iterator[Columns]:
+    """Yield transactions that had arrived by `as_of`, in arrival order, as chunks of columns.
+
+    Rows are those with `timestamp` in (since, as_of]; `is_fraud` and `labelled_at` are the latest label known then.
+    Text and ids are object arrays, times datetime64[us] in UTC, `amount` float64; `is_fraud`, `prediction` and
+    `degraded` are int8, -1 where unknown. With `vectors`, `features` holds what was logged, a list or None, and
+    `feature_set_id`, `risk_as_of` say under which definitions and risk table.
+    """
+    result = conn.execute(
+        _training_query(vectors=vectors),
+        {"as_of": as_of, "since": since},
+        execution_options={"stream_results": True, "max_row_buffer": chunk_rows},
+    )
+    names = list(result.keys())
+    for rows in result.partitions(chunk_rows):
+        yield {name: _column(name, values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
+
+
+def _training_query(*, vectors: bool) -> Any:
+    plain = [*REQUEST_COLUMNS, "currency", "outcome", "propensity", "arrived_at", "user_arrival", "late", "source"]
+    plain += ["fraud_score", "model_version"]
+    plain += ["features", "feature_set_id", "risk_as_of"] if vectors else []
+    columns = [
+        f"{_MICROS.format(column=f't.{name}')} AS {name}"
+        if name in _TIMES
+        else f"CAST(t.{name} AS double precision) AS {name}"
+        if name == "amount"
+        else f"t.{name}"
+        for name in plain
+    ]
+    return text(
+        f"""
+        SELECT {", ".join(columns)}, p.prediction, p.degraded,
+               l.is_fraud, {_MICROS.format(column="l.labelled_at")} AS labelled_at, l.source AS label_source
+        FROM transactions AS t
+        LEFT JOIN prediction_logs AS p ON p.transaction_id = t.transaction_id AND NOT p.cache_hit
+        LEFT JOIN ({LATEST}) AS l ON l.transaction_id = t.transaction_id
+        WHERE t.arrived_at <= :as_of AND t.timestamp <= :as_of
+          AND (CAST(:since AS timestamptz) IS NULL OR t.timestamp > :since)
+        ORDER BY COALESCE(t.user_arrival, {_MICROS.format(column="t.arrived_at")}), t.transaction_id
+        """  # noqa: S608 (names of our own columns)
+    )
+
+
+def _column(name: str, values: tuple[Any, ...]) -> NDArray[Any]:
+    if name in _TIMES:
+        return np.array([None if value is None else int(value) for value in values], "datetime64[us]")
+    if name in _NUMBERS or name == "amount":
+        return np.array([np.nan if value is None else value for value in values], np.float64)
+    if name in ("is_fraud", "prediction", "degraded"):
+        return np.array([-1 if value is None else int(value) for value in values], np.int8)
+    if name == "late":
+        return np.array(values, np.bool_)
+    if name == "user_arrival":
+        return np.array([-1 if value is None else value for value in values], np.int64)
+    column = np.empty(len(values), object)
+    column[:] = values
+    return column

@@ -1,0 +1,94 @@
+"""Clients of Redis, and the translation of its errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import redis
+import redis.asyncio
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from sentinel_core.errors import StoreError
+from sentinel_core.settings import Settings
+from sentinel_core.stores.keys import Keys, slot
+
+SCRIPTS: Final = Path(__file__).parent / "scripts"
+
+
+def script(name: str) -> str:
+    """Read one of the packaged Lua scripts."""
+    return (SCRIPTS / f"{name}.lua").read_text(encoding="utf-8")
+
+
+def make_client(settings: Settings, *, timeout_seconds: float = 30.0) -> redis.Redis:
+    """Make a blocking client of bytes; connects nowhere yet. A dropped connection is tried again once."""
+    return redis.Redis.from_url(
+        settings.redis_url,
+        socket_connect_timeout=5.0,
+        socket_timeout=timeout_seconds,
+        retry=Retry(NoBackoff(), 1),
+        decode_responses=False,
+    )
+
+
+def make_async_client(settings: Settings, *, max_connections: int = 16, timeout_seconds: float = 5.0) -> Any:
+    """Make the asyncio client of the hot path; connects nowhere yet. A dropped connection is tried again once.
+
+    The caller sets the deadline of a call; `timeout_seconds` only bounds a silent server.
+    """
+    return redis.asyncio.Redis.from_url(
+        settings.redis_url,
+        socket_connect_timeout=1.0,
+        socket_timeout=timeout_seconds,
+        retry=redis.asyncio.retry.Retry(NoBackoff(), 1),
+        max_connections=max_connections,
+        decode_responses=False,
+    )
+
+
+@contextmanager
+def store_errors(what: str) -> Iterator[None]:
+    """Turn whatever Redis refuses, and its absence (LOADING included), into `StoreError`; `what` names the attempt."""
+    try:
+        yield
+    except RedisError as error:
+        raise refused(what, error) from error
+
+
+def refused(what: str, error: RedisError) -> StoreError:
+    """Say what Redis refused, in one line."""
+    reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+    return StoreError(
+        f"expected Redis to {what}, and got: {reason}.",
+        remedy="See `sentinel status`, or the server that REDIS_URL names.",
+    )
+
+
+def set_aside(pipeline: Any, keys: Keys, user_id: str, life_ms: int) -> Any:
+    """Queue the commands that move a history, which nobody can read, to its quarantine key, and count it."""
+    quarantine = keys.quarantine(user_id)
+    pipeline.rename(keys.history(user_id), quarantine)
+    pipeline.pexpire(quarantine, life_ms)
+    pipeline.hincrby(keys.counts(slot(user_id, keys.slots)), "quarantined", 1)
+    return pipeline
+
+
+def refuse_eviction_policy(client: redis.Redis) -> None:
+    """Raise `StoreError` unless the server's maxmemory-policy is noeviction: another one drops histories silently."""
+    with store_errors("report its maxmemory-policy"):
+        check_eviction_policy(client.info("memory"))
+
+
+def check_eviction_policy(memory: Any) -> None:
+    """Raise `StoreError` unless this `INFO memory` says noeviction."""
+    policy = str(memory.get("maxmemory_policy", "noeviction"))
+    if policy != "noeviction":
+        raise StoreError(
+            f"expected Redis with maxmemory-policy noeviction, got {policy}: it would drop histories and events.",
+            remedy="Run CONFIG SET maxmemory-policy noeviction, and put it into the server's configuration.",
+        )

@@ -1,0 +1,114 @@
+-- Record one transaction in its user's history and in the event stream, exactly once; return what arrived before it.
+--
+-- KEYS  1 answer  2 history  3 stream  4 mark of a late event  5 quarantine  6 counts  (one slot)
+-- ARGV  1 packed record of 72 bytes, its arrival and lag still zero  2 transaction_id  3 payload hash, hexadecimal
+--       4 body of the `accepted` entry without its closing brace
+--       5 longest window + lateness, µs  6 lateness, µs  7 cap, records  8 life of an idle history, ms
+-- Reply {status, arrival, history before it, late}; {ANSWERED, 0, answer, 0} where the answer is stored.
+--
+-- Repeating a call changes nothing and gives the same history: see docs/decisions/0006.
+
+local NEW, SEEN, ANSWERED, CONFLICT = 0, 1, 2, 3
+local SIZE, VERSION, DAY, SLACK = 72, 1, 86400e6, 256
+-- Offsets of a record's fields from its first byte, which is 1 in Lua.
+local ARRIVAL, ID, PAYLOAD, VERSION_AT, LAG = 16, 24, 32, 65, 66
+local NO_PAYLOAD = string.rep('\0', 8)
+
+local record = ARGV[1]
+local retention, lateness, cap, life = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
+local id = string.sub(record, ID + 1, ID + 8)
+local payload = string.sub(record, PAYLOAD + 1, PAYLOAD + 8)
+
+local function count(name, amount) redis.call('HINCRBY', KEYS[6], name, amount) end
+
+local function micros(blob, start) return (struct.unpack('<i8', blob, start)) end
+
+local function conflicts(stored) return stored ~= payload and stored ~= NO_PAYLOAD and payload ~= NO_PAYLOAD end
+
+local function foreign(blob)
+  return #blob % SIZE ~= 0 or string.byte(blob, 1 + VERSION_AT) ~= VERSION
+    or string.byte(blob, #blob - SIZE + 1 + VERSION_AT) ~= VERSION
+end
+
+-- The history, or '' for a cold start. What is not ours is moved aside, whatever its type.
+local function load()
+  local blob = redis.pcall('GET', KEYS[2])
+  if blob == false or blob == '' then return '' end
+  if type(blob) == 'string' and not foreign(blob) then return blob end
+  redis.call('RENAME', KEYS[2], KEYS[5])
+  redis.call('PEXPIRE', KEYS[5], life)
+  count('quarantined', 1)
+  return ''
+end
+
+-- Where the record of this transaction starts, or nil. Ids match at their own offset only.
+local function find(history)
+  local at = string.find(history, id, 1, true)
+  while at and (at - 1 - ID) % SIZE ~= 0 do at = string.find(history, id, at + 1, true) end
+  return at and at - ID
+end
+
+-- How many bytes to drop from the front: only what the kernel can no longer look at, and lazily, so that most
+-- calls append. A day and half the slack stay behind each limit: a retry finds what the first attempt saw.
+local function trim(history, newest)
+  local records, cut = #history / SIZE, 0
+  if records == 0 then return 0 end
+  if micros(history, 1) < newest - retention - 2 * DAY then
+    repeat cut = cut + 1 until cut == records or micros(history, cut * SIZE + 1) >= newest - retention - DAY
+  end
+  if records - cut >= cap + SLACK then
+    local capped = records - cut - cap - SLACK / 2
+    count('capped', capped)
+    cut = cut + capped
+  end
+  return cut * SIZE
+end
+
+local function accept(arrival, late)
+  local body = ARGV[4] .. ',"arrival":{"user":' .. string.format('%.0f', arrival) .. '},"late":' .. tostring(late) .. '}'
+  redis.call('XADD', KEYS[3], '*', 'kind', 'accepted', 'id', ARGV[2], 'payload', ARGV[3], 'body', body)
+end
+
+local answer = redis.pcall('GET', KEYS[1])
+if type(answer) == 'string' then return { ANSWERED, 0, answer, 0 } end
+
+local history = load()
+local own = find(history)
+if own then
+  if conflicts(string.sub(history, own + PAYLOAD, own + PAYLOAD + 7)) then return { CONFLICT, 0, '', 0 } end
+  return { SEEN, micros(history, own + ARRIVAL), string.sub(history, 1, own - 1), 0 }
+end
+
+local time = micros(record, 1)
+local clock = redis.call('TIME')
+local arrival, newest = clock[1] * 1e6 + clock[2], time
+if history ~= '' then
+  local last = #history - SIZE + 1
+  arrival = math.max(arrival, micros(history, last + ARRIVAL) + 1)
+  -- Each record carries how far it lies behind the newest before it, so that the last one knows the newest.
+  newest = math.max(newest, micros(history, last) + struct.unpack('<I6', history, last + LAG))
+end
+
+if newest - time > lateness then
+  local mark = redis.pcall('GET', KEYS[4])
+  if type(mark) == 'string' and #mark == 16 then
+    if conflicts(string.sub(mark, 1, 8)) then return { CONFLICT, 0, '', 0 } end
+    return { SEEN, micros(mark, 9), '', 1 }
+  end
+  redis.call('SET', KEYS[4], payload .. struct.pack('<i8', arrival), 'PX', life)
+  count('late', 1)
+  accept(arrival, true)
+  return { NEW, arrival, '', 1 }
+end
+
+record = string.sub(record, 1, ARRIVAL) .. struct.pack('<i8', arrival) .. string.sub(record, ID + 1, LAG)
+  .. struct.pack('<I6', newest - time)
+local cut = trim(history, newest)
+if cut > 0 then
+  redis.call('SET', KEYS[2], string.sub(history, cut + 1) .. record, 'PX', life)
+else
+  redis.call('APPEND', KEYS[2], record)
+  redis.call('PEXPIRE', KEYS[2], life)
+end
+accept(arrival, false)
+return { NEW, arrival, history, 0 }
