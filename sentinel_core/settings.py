@@ -48,6 +48,10 @@ class Settings(BaseSettings):
     redis_host: str | None = Field(None, validation_alias=_named("REDIS_HOST"))
     redis_port: int = Field(6379, validation_alias=_named("REDIS_PORT"), ge=1, le=65535)
     mlflow_tracking_uri_given: str | None = Field(None, validation_alias=_named("MLFLOW_TRACKING_URI"))
+    airflow_password: str | None = Field(None, repr=False)
+    airflow_jwt_secret: str | None = Field(None, repr=False)
+    airflow_secret_key: str | None = Field(None, repr=False)
+    airflow_fernet_key: str | None = Field(None, repr=False)
     api_workers: int = Field(0, validation_alias=_named("API_WORKERS"), ge=0, le=256)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias=_named("LOG_LEVEL"))
 
@@ -138,7 +142,13 @@ class Settings(BaseSettings):
         return self.mlflow_tracking_uri_given or f"http://127.0.0.1:{self.mlflow_port}"
 
     def secret(self, name: str) -> str:
-        """Read one generated secret of the embedded servers; raises `SettingsError` where there is none yet."""
+        """Return one secret: as the environment gives it (SENTINEL_AIRFLOW_PASSWORD), else as it was generated.
+
+        Raises `SettingsError` where there is none yet.
+        """
+        given = getattr(self, name, None)
+        if given is not None:
+            return str(given)
         path = self.home / SECRETS_FILE
         try:
             return str(json.loads(path.read_text(encoding="utf-8"))[name])

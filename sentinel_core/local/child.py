@@ -38,8 +38,8 @@ class Child:
         except subprocess.TimeoutExpired:
             self.kill()
             raise LocalError(
-                f"expected {self.name} (pid {self.pid}) to stop within {STOP_SECONDS:.0f} s of {self.stop_signal.name}, "
-                "it did not and was killed.",
+                f"expected {self.name} (pid {self.pid}) to stop within {STOP_SECONDS:.0f} s of "
+                f"{self.stop_signal.name}, it did not and was killed.",
                 remedy="Its data are safe; look into its log for what it waited for.",
             ) from None
 
@@ -86,20 +86,24 @@ def _wait(child: Child, ready: Callable[[], bool], log: Path) -> None:
     deadline = time.monotonic() + READY_SECONDS
     try:
         while not ready():
-            if child.process.poll() is not None:
-                raise LocalError(
-                    f"expected {child.name} to start, it exited with code {child.process.returncode}: {last_line(log)}",
-                    remedy=f"See {log}.",
-                )
-            if time.monotonic() > deadline:
-                raise LocalError(
-                    f"expected {child.name} to answer within {READY_SECONDS:.0f} s, it did not: {last_line(log)}",
-                    remedy=f"See {log}.",
-                )
+            _check_progress(child, deadline, log)
             time.sleep(0.02)
     except BaseException:
         child.kill()
         raise
+
+
+def _check_progress(child: Child, deadline: float, log: Path) -> None:
+    if child.process.poll() is not None:
+        raise LocalError(
+            f"expected {child.name} to start, it exited with code {child.process.returncode}: {last_line(log)}",
+            remedy=f"See {log}.",
+        )
+    if time.monotonic() > deadline:
+        raise LocalError(
+            f"expected {child.name} to answer within {READY_SECONDS:.0f} s, it did not: {last_line(log)}",
+            remedy=f"See {log}.",
+        )
 
 
 def last_line(log: Path) -> str:

@@ -30,7 +30,8 @@ def owner(port: int) -> psutil.Process | None:
     """Return the process that listens on the port, where the system lets us see it."""
     try:
         for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            listening = connection.status == psutil.CONN_LISTEN and connection.laddr
+            if listening and listening.port == port and connection.pid:
                 return psutil.Process(connection.pid)
     except (psutil.AccessDenied, psutil.NoSuchProcess):
         return None  # macOS shows other users' sockets to root only

@@ -63,7 +63,7 @@ def migrate(settings: Settings) -> str:
     from alembic.config import Config
     from alembic.runtime.migration import MigrationContext
 
-    _create_database(settings)
+    create_database(settings, settings.db_name)
     engine = create_engine(settings.database_url, poolclass=NullPool, connect_args={"connect_timeout": 5})
     with connected(engine) as conn:
         conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
@@ -77,8 +77,9 @@ def migrate(settings: Settings) -> str:
     return revision
 
 
-def _create_database(settings: Settings) -> None:
-    url = make_url(settings.database_url)
+def create_database(settings: Settings, name: str) -> None:
+    """Create a database beside ours where it is absent; raises `StoreError` where the server is away or refuses."""
+    url = make_url(settings.database_url_for(name))
     engine = create_engine(
         url.set(database="postgres"),
         poolclass=NullPool,
@@ -93,16 +94,16 @@ def _create_database(settings: Settings) -> None:
     except OperationalError as error:
         if "does not exist" not in str(error.orig):
             raise _away(url.render_as_string(hide_password=True), error) from error
-    name = engine.dialect.identifier_preparer.quote(str(url.database))
+    quoted = engine.dialect.identifier_preparer.quote(str(url.database))
     try:
         with engine.connect() as conn:
-            conn.execute(text(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0"))
+            conn.execute(text(f"CREATE DATABASE {quoted} ENCODING 'UTF8' TEMPLATE template0"))
     except DBAPIError as error:
         if getattr(error.orig, "pgcode", None) in _DATABASE_EXISTS:
             return
         raise StoreError(
             f"expected the database {url.database!r} or the right to create it, and got: {_first_line(error)}.",
-            remedy=f"Create it by hand: CREATE DATABASE {name} ENCODING 'UTF8'.",
+            remedy=f"Create it by hand: CREATE DATABASE {quoted} ENCODING 'UTF8'.",
         ) from error
 
 

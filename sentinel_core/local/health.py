@@ -1,0 +1,97 @@
+"""Ask each process whether it is well; an answer takes at most a few seconds and never raises."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from sentinel_core.errors import SentinelError
+from sentinel_core.local.airflow import airflow_url
+from sentinel_core.settings import Settings
+
+_TIMEOUT: Final = 3.0
+_HEARTBEAT_SECONDS: Final = 15.0
+
+
+def postgres_is_well(settings: Settings) -> bool:
+    """Whether PostgreSQL takes a connection to its maintenance database or to ours."""
+    import psycopg2
+
+    for name in ("postgres", settings.db_name):
+        try:
+            url = settings.database_url_for(name).replace("+psycopg2", "", 1)
+            psycopg2.connect(url, connect_timeout=int(_TIMEOUT)).close()
+        except (psycopg2.OperationalError, SentinelError):
+            continue
+        return True
+    return False
+
+
+def redis_is_well(settings: Settings) -> bool:
+    """Whether Redis answers and has loaded its data."""
+    import redis
+
+    try:
+        with redis.Redis.from_url(
+            settings.redis_url, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT
+        ) as client:
+            return bool(client.ping())
+    except (redis.RedisError, SentinelError):
+        return False
+
+
+def mlflow_is_well(settings: Settings) -> bool:
+    """Whether MLflow answers GET /health."""
+    return _get(f"{settings.mlflow_tracking_uri}/health") is not None
+
+
+def api_server_is_well(settings: Settings) -> bool:
+    """Whether Airflow's API server answers and reaches its database."""
+    return _airflow_state(settings, "metadatabase")
+
+
+def scheduler_is_well(settings: Settings) -> bool:
+    """Whether Airflow's scheduler gave a heartbeat within its own threshold."""
+    return _airflow_state(settings, "scheduler")
+
+
+def dag_processor_is_well(settings: Settings) -> bool:
+    """Whether Airflow's DAG processor gave a heartbeat within its own threshold."""
+    return _airflow_state(settings, "dag_processor")
+
+
+def serving_is_well(settings: Settings) -> bool:
+    """Whether the service answers GET /health with a model loaded."""
+    return _get(f"http://127.0.0.1:{settings.serving_port}/health") is not None
+
+
+def recorder_is_well(settings: Settings) -> bool:
+    """Whether the recorder gave a heartbeat lately and reaches its stores."""
+    try:
+        beat = json.loads((settings.home / Path("serving") / "recorder.json").read_text(encoding="utf-8"))
+        age = datetime.now(UTC) - datetime.fromisoformat(beat["at"])
+    except (OSError, ValueError, KeyError):
+        return False
+    return bool(beat.get("healthy")) and age.total_seconds() < _HEARTBEAT_SECONDS
+
+
+def _airflow_state(settings: Settings, part: str) -> bool:
+    answer = _get(f"{airflow_url(settings)}/api/v2/monitor/health")
+    if answer is None:
+        return False
+    try:
+        return bool(answer.json()[part]["status"] == "healthy")
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _get(url: str) -> Any:
+    try:
+        answer = httpx.get(url, timeout=_TIMEOUT)
+    except httpx.HTTPError:
+        return None
+    return answer if answer.is_success else None
