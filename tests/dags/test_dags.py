@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DAGS = ROOT / "dags"
+# Airflow reads its configuration when it is imported: a process of its own keeps it out of the other tests.
+DESCRIBE = """
+import json, sys
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag(sys.argv[1])
+print("RESULT", json.dumps({
+    "errors": bag.import_errors,
+    "dags": {
+        dag.dag_id: {
+            "tasks": {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks},
+            "mapped": [task.task_id for task in dag.tasks if task.is_mapped],
+            "params": dag.params.dump(),
+            "schema": {name: dag.params.get_param(name).schema for name in dag.params},
+            "max_active_runs": dag.max_active_runs,
+            "catchup": dag.catchup,
+            "schedule": dag.schedule,
+            "doc": dag.doc_md,
+            "tags": sorted(dag.tags),
+        }
+        for dag in bag.dags.values()
+    },
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    home = tmp_path_factory.mktemp("airflow")
+    environment = {
+        **os.environ,
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", DESCRIBE, str(DAGS)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=home,
+    )
+    results = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    assert results, done.stdout + done.stderr
+    return json.loads(results[0].removeprefix("RESULT "))
+
+
+def test_every_dag_imports(bag: Any) -> None:
+    assert bag["errors"] == {}
+    assert sorted(bag["dags"]) == ["fraud_training", "risk_refresh"]
+    for dag in bag["dags"].values():
+        assert dag["doc"].startswith("# ")
+        assert "sentinel" in dag["tags"]
+        assert dag["max_active_runs"] == 1
+        assert dag["catchup"] is False
+
+
+def test_the_training_reads_as_its_pipeline(bag: Any) -> None:
+    dag = bag["dags"]["fraud_training"]
+    steps = ["ingest", "validate", "features", "train", "evaluate", "register", "promote", "package"]
+    assert dag["tasks"] == {step: [before] if before else [] for before, step in zip(["", *steps], steps, strict=False)}
+    assert dag["mapped"] == ["train"]
+    assert dag["schedule"] is None
+
+
+def test_the_trigger_form_offers_what_the_flows_take(bag: Any) -> None:
+    from sentinel_core.training.candidates import CANDIDATES
+
+    from sentinel_core.flows.ingest import SOURCES, Request
+
+    dag = bag["dags"]["fraud_training"]
+    assert Request.of(dag["params"]) == Request()
+    assert dag["schema"]["source"]["enum"] == list(SOURCES)
+    assert sorted(dag["params"]["models"]) == sorted(CANDIDATES)
+    assert dag["schema"]["models"]["items"]["enum"] == dag["schema"]["models"]["examples"] == dag["params"]["models"]
+
+
+def test_risk_is_refreshed_before_the_table_of_the_day_serves(bag: Any) -> None:
+    dag = bag["dags"]["risk_refresh"]
+    assert dag["tasks"] == {"refresh": []}
+    assert dag["schedule"] == "30 0 * * *"
+
+
+@pytest.mark.parametrize("path", sorted(DAGS.glob("*.py")), ids=lambda path: path.stem)
+def test_each_task_calls_one_function_of_the_flows(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tasks = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        and any(isinstance(d, ast.Name) and d.id == "task" for d in node.decorator_list)
+    ]
+    assert tasks
+    for task in tasks:
+        *imports, last = task.body
+        modules = [node.module for node in imports if isinstance(node, ast.ImportFrom)]
+        assert len(modules) == len(imports), f"{task.name} does more than import and call"
+        flows = [module for module in modules if module and module.startswith("sentinel_core.flows.")]
+        assert len(flows) == 1, task.name
+        assert sorted(set(modules) - set(flows)) == ["sentinel_core.settings"]
+        assert isinstance(last, ast.Return)
+        assert isinstance(last.value, ast.Call)
+
+
+def test_no_dag_imports_the_core_when_it_is_parsed() -> None:
+    for path in DAGS.glob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ImportFrom):
+                assert not str(node.module).startswith("sentinel_core"), path.name

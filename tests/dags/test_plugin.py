@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# In a process of its own: Airflow reads its configuration when it is imported.
+PROBE = """
+import json, sys, asyncio
+from types import SimpleNamespace
+from unittest import mock
+import httpx
+from airflow import plugins_manager
+
+answers = {}
+answers["links"] = sorted(link.name for link in plugins_manager.get_global_operator_extra_links())
+apps, _ = plugins_manager.get_fastapi_plugins()
+(entry,) = [a for a in apps if a["url_prefix"] == "/sentinel"]
+plugin = sys.modules[type(plugins_manager.get_global_operator_extra_links()[0]).__module__]
+
+results = {("train", 0): {"mlflow_url": "http://mlflow/run"}, ("ingest", -1): "s1"}
+with mock.patch.object(plugin, "_result", lambda key, task, index=-1: results.get((task, index))):
+    key = lambda task, index=-1: SimpleNamespace(task_id=task, map_index=index)
+    mlflow, docs = plugin.MlflowLink(), plugin.DataDocsLink()
+    answers["mlflow"] = [mlflow.get_link(None, ti_key=key("train", 0)), mlflow.get_link(None, ti_key=key("ingest"))]
+    answers["docs"] = [docs.get_link(None, ti_key=key("validate")), docs.get_link(None, ti_key=key("train", 0))]
+
+async def ask():
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=entry["app"]), base_url="http://t") as client:
+        path = "/validation/s1/index.html"
+        answers["anonymous"] = (await client.get(path)).status_code
+        from airflow.api_fastapi.core_api.security import get_user
+        plugin.make_app().dependency_overrides[get_user] = lambda: "somebody"
+        page = await client.get(path)
+        answers["page"] = [page.status_code, page.text, page.headers["content-security-policy"]]
+        answers["refused"] = [
+            (await client.get(p)).status_code
+            for p in ("/validation/s1/none.html", "/validation/s1/%2e%2e/%2e%2e/%2e%2e/secret", "/validation/..%2f/x", "/docs")
+        ]
+asyncio.run(ask())
+print("RESULT", json.dumps(answers))
+"""
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    home = tmp_path_factory.mktemp("home")
+    site = home / "validation" / "s1" / "gx" / "uncommitted" / "data_docs" / "local_site"
+    site.mkdir(parents=True)
+    (site / "index.html").write_text("<p>rows</p>")
+    (home / "validation" / "s1" / "secret").write_text("secret")
+    environment = {
+        **os.environ,
+        "AIRFLOW_HOME": str(home / "airflow"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "SENTINEL_HOME": str(home),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE], env=environment, capture_output=True, text=True, check=False, cwd=home
+    )
+    results = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    assert results, done.stdout + done.stderr
+    return json.loads(results[0].removeprefix("RESULT "))
+
+
+def test_airflow_finds_the_links(answers: Any) -> None:
+    assert answers["links"] == ["Data docs", "MLflow run"]
+
+
+def test_a_link_leads_to_what_the_task_made_and_nowhere_else(answers: Any) -> None:
+    assert answers["mlflow"] == ["http://mlflow/run", ""]
+    assert answers["docs"] == ["/sentinel/validation/s1/index.html", ""]
+
+
+def test_data_docs_are_for_people_who_are_signed_in(answers: Any) -> None:
+    assert answers["anonymous"] == 401
+
+
+def test_a_signed_in_person_sees_the_pages_and_only_those(answers: Any) -> None:
+    assert answers["page"][:2] == [200, "<p>rows</p>"]
+    assert answers["page"][2].startswith("sandbox")
+    assert answers["refused"] == [404, 404, 404, 404]

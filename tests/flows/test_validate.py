@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from sentinel_core.errors import ValidationError
+from sentinel_core.flows.ingest import Request, make_snapshot
+from sentinel_core.flows.validate import validate_snapshot
+from sentinel_core.settings import load_settings
+from tests.datasets.frames import csv
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+def test_generated_rows_pass_the_suite(tmp_path: Path) -> None:
+    settings = load_settings(None, home=tmp_path)
+    snapshot = make_snapshot(settings, Request(rows=2_000), now=NOW)
+    ref = validate_snapshot(settings, snapshot)
+    assert json.loads(json.dumps(ref)) == ref
+    assert (ref["snapshot"], ref["rows"]) == (snapshot, 2_000)
+    assert Path(ref["docs"]).is_relative_to(tmp_path / "validation" / snapshot)
+    assert Path(ref["docs"]).is_file()
+
+
+def test_a_negative_amount_stops_here_and_the_row_is_kept(tmp_path: Path) -> None:
+    settings = load_settings(None, home=tmp_path / "home")
+    file = csv(tmp_path / "f.csv", amount=["1", "-2", "NaN", "4"])
+    snapshot = make_snapshot(settings, Request("file", file=str(file)), now=NOW)
+    with pytest.raises(ValidationError, match=r"amount failed for 1 row \(row 2: amount=-2\.0\)"):
+        validate_snapshot(settings, snapshot)
+    assert (settings.home / "validation" / snapshot / "rejected.parquet").is_file()
+
+
+def test_a_foreign_currency_stops_here(tmp_path: Path) -> None:
+    settings = load_settings(None, home=tmp_path / "home", currency="CHF")
+    file = csv(tmp_path / "f.csv", currency=["CHF", "EUR", "CHF", "CHF"])
+    snapshot = make_snapshot(settings, Request("file", file=str(file)), now=NOW)
+    with pytest.raises(ValidationError, match=r"currency failed for 1 row \(row 2: currency=EUR\)"):
+        validate_snapshot(settings, snapshot)
+
+
+def test_too_many_unplaceable_rows_stop_here(tmp_path: Path) -> None:
+    settings = load_settings(None, home=tmp_path / "home")
+    file = csv(tmp_path / "f.csv", merchant_id=["m", "", "m", "m"])
+    snapshot = make_snapshot(settings, Request("file", file=str(file)), now=NOW)
+    with pytest.raises(ValidationError, match=r"max_removed_share failed for 25\.0% of the rows"):
+        validate_snapshot(settings, snapshot)
