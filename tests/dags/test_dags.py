@@ -100,12 +100,8 @@ def test_risk_is_refreshed_before_the_table_of_the_day_serves(bag: Any) -> None:
 @pytest.mark.parametrize("path", sorted(DAGS.glob("*.py")), ids=lambda path: path.stem)
 def test_each_task_calls_one_function_of_the_flows(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    tasks = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef)
-        and any(isinstance(d, ast.Name) and d.id == "task" for d in node.decorator_list)
-    ]
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    tasks = [f for f in functions if any(isinstance(d, ast.Name) and d.id == "task" for d in f.decorator_list)]
     assert tasks
     for task in tasks:
         *imports, last = task.body
