@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import redis
 import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from sentinel_core.errors import StoreError
 from sentinel_core.settings import Settings
 from sentinel_core.stores.keys import Keys, slot
+from sentinel_core.stores.wire import PackedConnection
 
 SCRIPTS: Final = Path(__file__).parent / "scripts"
 
@@ -36,16 +40,17 @@ def make_client(settings: Settings, *, timeout_seconds: float = 30.0) -> redis.R
     )
 
 
-def make_async_client(settings: Settings, *, max_connections: int = 16, timeout_seconds: float = 5.0) -> Any:
+def make_async_client(settings: Settings, *, max_connections: int = 16) -> redis.asyncio.Redis:
     """Make the asyncio client of the hot path; connects nowhere yet. A dropped connection is tried again once.
 
-    The caller sets the deadline of a call; `timeout_seconds` only bounds a silent server.
+    It waits for a silent server without end: `HotStore` bounds each call as a whole, which is far cheaper.
     """
     return redis.asyncio.Redis.from_url(
         settings.redis_url,
+        connection_class=PackedConnection,
         socket_connect_timeout=1.0,
-        socket_timeout=timeout_seconds,
-        retry=redis.asyncio.retry.Retry(NoBackoff(), 1),
+        socket_timeout=None,
+        retry=AsyncRetry(NoBackoff(), 1),
         max_connections=max_connections,
         decode_responses=False,
     )
@@ -58,6 +63,17 @@ def store_errors(what: str) -> Iterator[None]:
         yield
     except RedisError as error:
         raise refused(what, error) from error
+
+
+@asynccontextmanager
+async def bounded(what: str, seconds: float) -> AsyncIterator[None]:
+    """Do as `store_errors` does, and raise `StoreError` where the block takes longer than `seconds`."""
+    with store_errors(what):
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError as error:
+            raise refused(what, RedisTimeoutError(f"no answer within {seconds * 1000:.0f} ms")) from error
 
 
 def refused(what: str, error: RedisError) -> StoreError:

@@ -22,8 +22,9 @@ from sentinel_core.settings import Settings
 from sentinel_core.stores.bodies import hexadecimal
 from sentinel_core.stores.history_rules import HistoryLimits
 from sentinel_core.stores.keys import Keys
-from sentinel_core.stores.redis_clients import check_eviction_policy, refused, script, set_aside, store_errors
+from sentinel_core.stores.redis_clients import bounded, check_eviction_policy, refused, script, set_aside
 from sentinel_core.stores.risk import RISK_AS_OF, RISK_TABLE
+from sentinel_core.stores.wire import Wire
 
 _NEW, _SEEN, _ANSWERED, _CONFLICT = range(4)
 _PAYLOAD: Final = slice(32, 40)
@@ -85,11 +86,14 @@ class _Script:
 class HotStore:
     """Histories, answers and event streams of one deployment, over an asyncio client of bytes.
 
-    Every method raises `StoreError` where Redis is away, loading, out of memory or refuses.
+    Every method raises `StoreError` where Redis is away, loading, out of memory, refuses, or needs longer
+    than `timeout_seconds`: a call that was given up may have been done, and doing it again is safe.
     """
 
-    def __init__(self, client: Any, settings: Settings) -> None:
+    def __init__(self, client: Any, settings: Settings, *, timeout_seconds: float = 1.0) -> None:
         self._client = client
+        self._wire = Wire(client)
+        self._seconds = timeout_seconds
         self._keys = Keys.of(settings)
         self._record = _Script("record")
         self._commit = _Script("commit")
@@ -123,7 +127,7 @@ class HotStore:
     async def publish_feature_set(self, set_id: str, features: Sequence[Mapping[str, str]]) -> None:
         """Put a catalogue's names and hashes, [{"name": …, "hash": …}, …], into the stream: vectors refer to its id."""
         body = json.dumps({"id": set_id, "features": list(features)}, separators=(",", ":"))
-        with store_errors("accept a feature set"):
+        async with bounded("accept a feature set", self._seconds):
             await self._client.xadd(self._keys.stream(0), {"kind": "feature_set", "id": set_id, "body": body})
 
     async def backlog(self) -> int:
@@ -131,7 +135,7 @@ class HotStore:
         pipe = self._client.pipeline(transaction=False)
         for stream in self._keys.streams():
             pipe.xlen(stream)
-        with store_errors("report the length of its streams"):
+        async with bounded("report the length of its streams", self._seconds):
             return sum(await pipe.execute())
 
     async def counts(self) -> dict[str, int]:
@@ -140,7 +144,7 @@ class HotStore:
         for number in range(self._keys.slots):
             pipe.hgetall(self._keys.counts(number))
         totals = {"late": 0, "capped": 0, "quarantined": 0}
-        with store_errors("report its counters"):
+        async with bounded("report its counters", self._seconds):
             for slot_counts in await pipe.execute():
                 for name, value in slot_counts.items():
                     totals[name.decode()] = totals.get(name.decode(), 0) + int(value)
@@ -148,24 +152,24 @@ class HotStore:
 
     async def ping(self) -> None:
         """Return if Redis answers."""
-        with store_errors("answer PING"):
+        async with bounded("answer PING", self._seconds):
             await self._client.ping()
 
     async def refuse_eviction_policy(self) -> None:
         """Raise `StoreError` unless the server's maxmemory-policy is noeviction."""
-        with store_errors("report its maxmemory-policy"):
+        async with bounded("report its maxmemory-policy", self._seconds):
             memory = await self._client.info("memory")
         check_eviction_policy(memory)
 
     async def risk_as_of(self) -> int | None:
         """Return the midnight (µs) of the published risk table, or None where there is none."""
-        with store_errors("tell the time of its risk table"):
+        async with bounded("tell the time of its risk table", self._seconds):
             as_of = await self._client.hget(self._keys.risk, RISK_AS_OF)
         return None if as_of is None else int(as_of)
 
     async def load_risk(self) -> bytes | None:
         """Return the published risk table as `RiskTable.to_bytes` wrote it, or None where there is none."""
-        with store_errors("return its risk table"):
+        async with bounded("return its risk table", self._seconds):
             table = await self._client.hget(self._keys.risk, RISK_TABLE)
         return None if table is None else bytes(table)
 
@@ -187,31 +191,24 @@ class HotStore:
     async def _run(self, which: _Script, calls: Sequence[tuple[Any, ...]], what: str) -> list[Any]:
         if not calls:
             return []
-        replies = await self._pipeline(which, calls, what)
-        missing = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-        if missing:
-            # The server was restarted: its script cache is empty.
-            with store_errors("load a script"):
+        async with bounded(what, self._seconds):
+            replies = await self._wire.exchange([("EVALSHA", which.sha, *call) for call in calls])
+            missing = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+            if missing:
+                # The server was restarted: its script cache is empty.
                 await self._client.script_load(which.text)
-            again = await self._pipeline(which, [calls[index] for index in missing], what)
-            for index, reply in zip(missing, again, strict=True):
-                replies[index] = reply
+                again = await self._wire.exchange([("EVALSHA", which.sha, *calls[index]) for index in missing])
+                for index, reply in zip(missing, again, strict=True):
+                    replies[index] = reply
         for reply in replies:
             if isinstance(reply, RedisError):
                 raise refused(what, reply) from reply
         return replies
 
-    async def _pipeline(self, which: _Script, calls: Sequence[tuple[Any, ...]], what: str) -> list[Any]:
-        pipe = self._client.pipeline(transaction=False)
-        for call in calls:
-            pipe.evalsha(which.sha, *call)
-        with store_errors(what):
-            return list(await pipe.execute(raise_on_error=False))
-
     async def _set_aside(self, user_id: str) -> None:
         """Move a history that the script let pass and the kernel cannot read."""
         pipe = set_aside(self._client.pipeline(transaction=True), self._keys, user_id, self._limits.life_ms)
-        with store_errors("set a foreign history aside"):
+        async with bounded("set a foreign history aside", self._seconds):
             # RENAME fails where another worker was faster.
             await pipe.execute(raise_on_error=False)
 
