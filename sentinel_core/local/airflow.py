@@ -7,15 +7,17 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
-
-import httpx
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
 
 from sentinel_core.errors import LocalError
 from sentinel_core.local.files import write_private
 from sentinel_core.local.paths import Layout, project_root
 from sentinel_core.local.secrets import ensure_secrets
 from sentinel_core.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx
 
 ADMIN: Final = "admin"
 ACTIVE_STATES: Final = ("queued", "running")
@@ -74,7 +76,7 @@ class AirflowClient:
 
     def run(self, dag: str, run_id: str) -> Mapping[str, Any]:
         """Return one run of a DAG."""
-        return self._call("GET", f"/dags/{dag}/dagRuns/{run_id}")
+        return dict(self._call("GET", f"/dags/{dag}/dagRuns/{run_id}"))
 
     def active_runs(self, dag: str) -> list[Mapping[str, Any]]:
         """Return the queued and running runs of a DAG, the newest first."""
@@ -109,7 +111,7 @@ class AirflowClient:
 
     def knows(self, dag: str) -> bool:
         """Whether the DAG was parsed and is there to be triggered."""
-        return self.http.get(f"/api/v2/dags/{dag}").status_code == httpx.codes.OK
+        return self.http.get(f"/api/v2/dags/{dag}").status_code == HTTPStatus.OK
 
     def import_errors(self) -> list[str]:
         """Return the errors of DAG files that do not import, the last line of each."""
@@ -131,7 +133,8 @@ class AirflowClient:
         response = self.http.request(method, f"/api/v2{path}", **options)
         if response.is_error:
             raise LocalError(
-                f"expected Airflow to accept {method} {path}, it answered {response.status_code}: {response.text[:300]}",
+                f"expected Airflow to accept {method} {path}, it answered {response.status_code}: "
+                f"{response.text[:300]}",
                 remedy="See `sentinel logs airflow-api-server`.",
             )
         return response.json()
@@ -140,9 +143,11 @@ class AirflowClient:
 @contextmanager
 def airflow_client(settings: Settings) -> Iterator[AirflowClient]:
     """Log in to Airflow; raises `LocalError` where it is away or refuses."""
+    import httpx
+
     credentials = {"username": ADMIN, "password": settings.secret("airflow_password")}
     try:
-        with httpx.Client(base_url=airflow_url(settings), timeout=30) as http:
+        with httpx.Client(base_url=airflow_url(settings), timeout=30, trust_env=False) as http:
             answer = http.post("/auth/token", json=credentials)
             if answer.is_error:
                 raise LocalError(

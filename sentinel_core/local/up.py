@@ -1,0 +1,168 @@
+"""`sentinel up` and `sentinel down`: from nothing to two scored transactions, and back."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from sentinel_core.errors import LocalError
+from sentinel_core.local import orphans
+from sentinel_core.local.demo import Answer, score_demo
+from sentinel_core.local.doctor import demand, examine
+from sentinel_core.local.files import write_private
+from sentinel_core.local.lock import exclusive
+from sentinel_core.local.migrations import NAME as MIGRATIONS
+from sentinel_core.local.migrations import migrate_all
+from sentinel_core.local.paths import Layout
+from sentinel_core.local.processes import PROCESSES
+from sentinel_core.local.reporter import Reporter
+from sentinel_core.local.secrets import ensure_secrets
+from sentinel_core.local.start import check_settings, remember_settings, selected, start
+from sentinel_core.local.supervisor import Supervisor
+from sentinel_core.local.training import train_by_airflow, train_in_process
+from sentinel_core.settings import Settings
+
+_STOP_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What `up` did."""
+
+    started: tuple[str, ...]
+    trained: bool
+    model_version: str
+    answers: tuple[Answer, ...]
+
+
+def up(settings: Settings, *, rows: int, airflow: bool, clock: Callable[[], datetime], reporter: Reporter) -> Arrival:
+    """Bring the whole platform up; what is in place stays, so repeating it after any interruption goes on.
+
+    Raises `SentinelError` in one line with what stands in the way.
+    """
+    layout = Layout.of(settings)
+    with exclusive(layout):
+        supervisor = Supervisor(layout)
+        resumed = _take_over(settings, supervisor)
+        processes = selected(settings, airflow=airflow)
+        _preflight(settings, supervisor, reporter, airflow=airflow, resumed=resumed)
+        ensure_secrets(settings)
+        supervisor.start(settings, processes)
+        if not resumed:
+            remember_settings(settings)
+        stage = {order: [process for process in processes if process.order == order] for order in range(4)}
+        started = start(settings, supervisor, stage[0], reporter)
+        with reporter.step("Databases and their schemas"):
+            migrate_all(settings, airflow=airflow)
+        started += start(settings, supervisor, stage[1], reporter)
+        started += start(settings, supervisor, stage[2], reporter)
+        version, trained = _ensure_model(settings, rows, reporter, airflow=airflow, resumed=resumed)
+        _ensure_history(settings, clock(), reporter)
+        started += start(settings, supervisor, stage[3], reporter)
+        answers: tuple[Answer, ...] = ()
+        if "serving" in started:
+            with reporter.step("Two demo transactions"):
+                answers = score_demo(settings, clock())
+        return Arrival(tuple(started), trained, version, answers)
+
+
+def down(settings: Settings, reporter: Reporter) -> list[str]:
+    """Stop everything of this home, the servers with the data last; return what was running."""
+    layout = Layout.of(settings)
+    if not layout.run.exists():
+        return []
+    with exclusive(layout):
+        supervisor = Supervisor(layout)
+        stopped: list[str] = []
+        if supervisor.alive():
+            active = {name for name, state in supervisor.states().items() if state.active}
+            stopped = [process.name for process in PROCESSES if process.name in active]
+            with reporter.step(f"Stopping {len(stopped)} processes") as tell:
+                for order in (3, 2, 1, 0):
+                    _halt(supervisor, [p.name for p in PROCESSES if p.order == order and p.name in active], tell)
+                supervisor.shutdown()
+        if orphans.reap(settings):
+            stopped = stopped or ["what had lost its supervisor"]
+        return stopped
+
+
+def _take_over(settings: Settings, supervisor: Supervisor) -> bool:
+    """Whether a supervisor runs that we go on with; without one, stop what an earlier one left behind."""
+    if supervisor.alive():
+        check_settings(settings)
+        orphans.reap(settings, MIGRATIONS)  # of an `up` that was killed
+        return True
+    orphans.reap(settings)
+    return False
+
+
+def _preflight(settings: Settings, supervisor: Supervisor, reporter: Reporter, *, airflow: bool, resumed: bool) -> None:
+    with reporter.step("This machine"):
+        running = [name for name, state in supervisor.states().items() if state.active] if resumed else []
+        demand(examine(settings, running=running, airflow=airflow))
+
+
+def _ensure_model(
+    settings: Settings, rows: int, reporter: Reporter, *, airflow: bool, resumed: bool
+) -> tuple[str, bool]:
+    """Train unless a model is in Production; return its version and whether it was trained now."""
+    version = _production(settings)
+    if version is not None:
+        return version, False
+    if airflow:
+        train_by_airflow(settings, rows, reporter, resume=resumed)
+    else:
+        train_in_process(settings, rows, reporter)
+    version = _production(settings)
+    if version is None:
+        raise LocalError(
+            "expected the training to end with a model in Production, found none: it missed its floors.",
+            remedy="See `sentinel models`; train on more rows, or promote one by hand: sentinel promote VERSION.",
+        )
+    return version, True
+
+
+def _production(settings: Settings) -> str | None:
+    from sentinel_core.registry.rest import production_version
+
+    found = production_version(settings)
+    return found.name if found else None
+
+
+def _ensure_history(settings: Settings, now: datetime, reporter: Reporter) -> None:
+    """Load the history that the promoted model was trained on, once: live transactions come on top of it."""
+    from sentinel_core.flows.history import load_history
+
+    state = Layout.of(settings).state
+    marker = state / "history.json"
+    training = _read(state / "last_training.json")
+    if not training or _read(marker):
+        return
+    with reporter.step("The training history, into PostgreSQL and Redis") as tell:
+        load_history(settings, training["snapshot"], now=now, progress=tell)
+    write_private(marker, json.dumps({"snapshot": training["snapshot"], "loaded_at": now.isoformat()}) + "\n")
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+
+
+def _halt(supervisor: Supervisor, names: list[str], tell: Callable[[str], None]) -> None:
+    for name in names:
+        supervisor.halt(name)
+    deadline = time.monotonic() + _STOP_SECONDS
+    while time.monotonic() < deadline:
+        states = supervisor.states()
+        waiting = [name for name in names if states[name].active]
+        if not waiting:
+            return
+        tell(f"waiting for {', '.join(waiting)}")
+        time.sleep(0.1)
