@@ -29,8 +29,9 @@ VERIFIES: Final = 0.6
 SMALL_CENTS: Final = (50, 500)
 SECOND_CARD: Final = 0.15
 TABLET_SHARE: Final = 0.4
-HOME_WIFI, OTHER_WIFI, FRIENDS_WIFI = 0.40, 0.47, 0.50
-"""Cumulative shares of a phone's payments at home, in a café, at friends'; the rest come through the carrier."""
+HOME_WIFI, OTHER_WIFI, FRIENDS_WIFI = 0.40, 0.46, 0.50
+"""Cumulative shares of a phone's payments at home, in a café, at friends' (any home); the rest use the carrier."""
+DESK_AT_HOME: Final = 0.95
 ROUND_TRANSFER: Final = 0.5
 CENTS: Final = (30, 2_500_000)
 
@@ -148,9 +149,9 @@ def _addresses(rng: np.random.Generator, pop: Population, codes: Codes, rows: Ro
     u = rng.random(len(rows.user), dtype=np.float32)
     pick = rng.integers(0, 1 << 20, len(u))
     address = np.where(u < HOME_WIFI, pop.first + rows.user, codes.carrier(v.CITY_COUNTRY[rows.city], pick))
-    address = np.where((device_type != v.MOBILE) & (u < 0.95), pop.first + rows.user, address)
+    address = np.where((device_type != v.MOBILE) & (u < DESK_AT_HOME) & ~rows.away, pop.first + rows.user, address)
     friends = np.nonzero((u >= OTHER_WIFI) & (u < FRIENDS_WIFI) & ~rows.away)[0]
-    address[friends] = pop.first + pick[friends] % len(pop)
+    address[friends] = pick[friends] % codes.carrier_address
     public = np.nonzero(np.where(rows.away, u < OTHER_WIFI, (u >= HOME_WIFI) & (u < OTHER_WIFI)))[0]
     address[public] = codes.hotel(rows.city[public], rows.user[public])
     return address

@@ -18,20 +18,23 @@ SCENARIO_NAMES: Final = (*SCENARIOS, "mimicry")
 
 @dataclass(frozen=True, slots=True)
 class Cues:
-    """How one scenario's sequences look: probabilities a sequence, and the distributions of its steps.
+    """How one scenario's sequences look.
 
-    `new_device`, `foreign`, `night` and `exposed` (a merchant where fraud gathers at the time) are
-    probabilities; `mean_steps` of a geometric number of steps beyond the first, cut at `max_steps`;
-    gaps and amounts are lognormal (`gap_seconds`, `amount`: medians). The amount is a factor on the merchant's
-    usual one for a stolen card, an amount of money for a takeover, and unused for card testing.
+    The four cues: a device that is new to the victim, a foreign country, merchants where fraud gathers at the time, and
+    the night (None: any hour, no cue). Each has its probability; a sequence has at least `least_cues` of those that its
+    scenario has. The number of steps is geometric from `least_steps` on with mean `mean_steps`, cut at
+    `most_steps`. Gaps and amounts are lognormal (`gap_seconds` and `amount` are medians); the amount is a factor on the
+    merchant's usual one for a stolen card, an amount of money for a takeover, and unused for card testing.
     """
 
     new_device: float
     foreign: float
-    night: float
-    exposed: float
+    gathering: float
+    night: float | None
+    least_cues: int
+    least_steps: int
     mean_steps: float
-    max_steps: int
+    most_steps: int
     gap_seconds: float
     gap_sigma: float
     amount: float = 1.0
@@ -67,23 +70,25 @@ class Difficulty:
     ring_share: float = 0.35
     """Share of attacks by an organised ring, which uses its few devices and its country again and again."""
     testing_amount: tuple[float, float] = (0.50, 5.00)
-    exposed_merchants: float = 0.05
+    gathering_merchants: float = 0.05
     """Share of merchants where fraud gathers at any time, each for one to five weeks."""
     victim_activity_power: float = 0.5
     """Victims are drawn in proportion to their activity to this power: cards that are used more leak more."""
 
     plain: tuple[Cues, Cues, Cues] = field(
         default=(
-            Cues(0.85, 0.65, 0.60, 0.60, 4.0, 10, 1500.0, 0.9, 3.5, 0.55),
-            Cues(0.80, 0.50, 0.33, 0.45, 3.0, 6, 600.0, 0.8, 1100.0, 0.75),
-            Cues(0.90, 0.60, 0.40, 0.60, 9.0, 30, 20.0, 0.8),
+            Cues(0.80, 0.65, 0.50, 0.60, 3, 2, 5.0, 12, 1500.0, 0.9, 3.5, 0.55),
+            Cues(0.80, 0.50, 0.50, None, 2, 1, 3.0, 7, 600.0, 0.8, 1100.0, 0.75),
+            Cues(0.85, 0.55, 0.55, None, 2, 5, 14.0, 40, 20.0, 0.8),
         )
     )
+    burst: Cues = field(default=Cues(1.0, 0.55, 0.55, None, 2, 15, 40.0, 80, 8.0, 0.5))
+    """A card-testing burst against one merchant over many cards."""
     ambiguous: tuple[Cues, Cues, Cues] = field(
         default=(
-            Cues(0.50, 0.35, 0.30, 0.20, 1.6, 3, 3600.0, 0.9, 2.0, 0.50),
-            Cues(0.50, 0.20, 0.20, 0.20, 1.4, 3, 1800.0, 0.9, 600.0, 0.60),
-            Cues(0.50, 0.20, 0.25, 0.20, 3.0, 6, 60.0, 0.8),
+            Cues(0.50, 0.35, 0.20, 0.30, 0, 1, 1.6, 3, 3600.0, 0.9, 2.0, 0.50),
+            Cues(0.50, 0.20, 0.20, None, 0, 1, 1.4, 3, 1800.0, 0.9, 600.0, 0.60),
+            Cues(0.50, 0.20, 0.20, None, 0, 2, 3.5, 7, 40.0, 0.8),
         )
     )
 

@@ -18,7 +18,8 @@ from sentinel_core.synthetic.difficulty import DEFAULT_DIFFICULTY, MIMICRY, TEST
 from sentinel_core.synthetic.frame import to_frame
 from sentinel_core.synthetic.labels import ObservedLabels, observe
 from sentinel_core.synthetic.population import Population, make_population
-from sentinel_core.synthetic.scenarios import Plan, Scene, attack
+from sentinel_core.synthetic.scenarios import attack
+from sentinel_core.synthetic.sequences import Plan, Scene
 from sentinel_core.synthetic.sessions import row_counts
 from sentinel_core.synthetic.stream import AMBIGUOUS, HIDDEN, LOOKALIKE, PLAIN, Stream, concat
 from sentinel_core.synthetic.world import Clock, World, make_world
@@ -142,7 +143,8 @@ def _plans(hard: Difficulty, frauds: int, first: int) -> tuple[list[Plan], list[
             burst = round(hard.burst_share * rows) if group == PLAIN and scenario == TESTING else 0
             for part, is_burst in ((rows - burst, False), (burst, True)):
                 if part:
-                    groups[group].append(Plan(scenario, cues[scenario - 1], part, ring, first, is_burst))
+                    looks = hard.burst if is_burst else cues[scenario - 1]
+                    groups[group].append(Plan(scenario, looks, part, ring, first, is_burst))
                     first += part
     return groups[0], groups[1], groups[2], hidden
 

@@ -83,7 +83,7 @@ def make_world(rng: np.random.Generator, n_users: int, rings: int, difficulty: D
     """Draw merchants for `n_users` customers, the spells in which fraud gathers at some of them, and attackers' countries."""
     first, size, category = _pools(n_users)
     price = rng.normal(0.0, 0.25, len(category)).astype(np.float32)
-    slots = np.maximum(2, np.rint(np.bincount(category, minlength=N_CATEGORIES) * difficulty.exposed_merchants))
+    slots = np.maximum(2, np.rint(np.bincount(category, minlength=N_CATEGORIES) * difficulty.gathering_merchants))
     exposed_slots = slots.astype(np.int64)
     attackers = np.exp(rng.normal(0.0, 1.0, N_COUNTRIES))
     return World(
