@@ -38,7 +38,10 @@ The last six bytes belong to the store.
 
 @dataclass(frozen=True, slots=True)
 class EntityKind:
-    """A kind of entity with histories: its column, longest window W, tolerance for lateness L (µs) and cap C (records)."""
+    """A kind of entity with histories.
+
+    Its column, longest window W and tolerance for lateness L (µs), and cap C (records).
+    """
 
     name: str
     column: str
