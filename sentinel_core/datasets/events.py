@@ -56,7 +56,7 @@ def label_arrays(frame: pd.DataFrame, label_delay: timedelta) -> tuple[NDArray[n
     """Return is_fraud (int8, -1 unknown) and the time at which it became known (µs), a value each row."""
     if "is_fraud" not in frame:
         return np.full(len(frame), -1, np.int8), np.zeros(len(frame), np.int64)
-    is_fraud: NDArray[np.int8] = frame["is_fraud"].astype("Int8").fillna(-1).to_numpy(np.int8)
+    is_fraud = np.asarray(frame["is_fraud"].astype("Int8").fillna(-1), dtype=np.int8)
     known = micros(frame["timestamp"]) + int(label_delay.total_seconds() * MICROS_PER_SECOND)
     if "labelled_at" in frame:
         given = frame["labelled_at"]
@@ -67,13 +67,19 @@ def label_arrays(frame: pd.DataFrame, label_delay: timedelta) -> tuple[NDArray[n
 def categories(frame: pd.DataFrame) -> Mapping[str, NDArray[Any]]:
     """Return the raw categories that accompany the vectors: object arrays of text or None, all of CATEGORY_COLUMNS."""
     absent = np.full(len(frame), None, dtype=object)
-    return {name: frame[name].to_numpy(object, na_value=None) if name in frame else absent for name in CATEGORY_COLUMNS}
+    return {name: _texts(frame[name]) if name in frame else absent for name in CATEGORY_COLUMNS}
 
 
 def micros(times: pd.Series[Any]) -> NDArray[np.int64]:
     """Return times as µs since 1970 UTC; a missing one is the smallest int64."""
     moments: NDArray[Any] = times.dt.tz_convert(None).to_numpy("datetime64[us]")
     return moments.view(np.int64)
+
+
+def _texts(series: pd.Series[Any]) -> NDArray[Any]:
+    texts = np.array(series, dtype=object)
+    texts[series.isna().to_numpy()] = None
+    return texts
 
 
 def _hashed(frame: pd.DataFrame, name: str) -> NDArray[np.uint64]:
