@@ -31,12 +31,23 @@ _ATTEMPTS: Final = 20
 class HistoryLoad:
     """What a load did: users and records given, and records left out as known, late, too old or beyond the cap."""
 
-    users: int
-    records: int
-    known: int
-    late: int
-    old: int
-    capped: int
+    users: int = 0
+    records: int = 0
+    known: int = 0
+    late: int = 0
+    old: int = 0
+    capped: int = 0
+
+    def plus(self, other: HistoryLoad, *, continued: bool = False) -> HistoryLoad:
+        """Add another load; `continued` where its first user is the last of this one."""
+        return HistoryLoad(
+            self.users + other.users - int(continued),
+            self.records + other.records,
+            self.known + other.known,
+            self.late + other.late,
+            self.old + other.old,
+            self.capped + other.capped,
+        )
 
 
 def load_histories(client: redis.Redis, settings: Settings, users: Sequence[str], records: NDArray[Any]) -> HistoryLoad:

@@ -55,14 +55,28 @@ def read_training_rows(
     `degraded` are int8, -1 where unknown. With `vectors`, `features` holds what was logged, a list or None, and
     `feature_set_id`, `risk_as_of` say under which definitions and risk table.
     """
-    result = conn.execute(
-        _training_query(vectors=vectors),
-        {"as_of": as_of, "since": since},
-        execution_options={"stream_results": True, "max_row_buffer": chunk_rows},
+    values = {"as_of": as_of, "since": since}
+    yield from _chunks(conn, _training_query(vectors=vectors), values, chunk_rows)
+
+
+def read_labels(conn: Connection, *, as_of: datetime, chunk_rows: int = 50_000) -> Iterator[Columns]:
+    """Yield every label known by `as_of`, superseded ones too, as chunks of columns, in the order of recording.
+
+    Columns: transaction_id and source (object), is_fraud (int8), labelled_at (datetime64[us], UTC).
+    """
+    query = text(
+        f"SELECT transaction_id, is_fraud, {_MICROS.format(column='labelled_at')} AS labelled_at, source "  # noqa: S608
+        "FROM labels WHERE labelled_at <= :as_of ORDER BY id"
     )
+    yield from _chunks(conn, query, {"as_of": as_of}, chunk_rows)
+
+
+def _chunks(conn: Connection, query: Any, values: dict[str, Any], chunk_rows: int) -> Iterator[Columns]:
+    options = {"stream_results": True, "max_row_buffer": chunk_rows}
+    result = conn.execute(query, values, execution_options=options)
     names = list(result.keys())
     for rows in result.partitions(chunk_rows):
-        yield {name: _column(name, values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
+        yield {name: _column(name, column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
 
 def _training_query(*, vectors: bool) -> Any:

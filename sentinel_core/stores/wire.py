@@ -20,12 +20,12 @@ class PackedConnection(redis.asyncio.Connection):
     """A connection whose commands hiredis packs, which is several times faster than the library's own packing."""
 
     def pack_command(self, *args: Any) -> list[bytes]:
-        """Pack one command."""
-        return [hiredis.pack_command(args)]
+        """Pack one command; the library writes the names of some as two words."""
+        return [hiredis.pack_command((*str(args[0]).split(), *args[1:]))]
 
     def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
         """Pack a pipeline into one piece."""
-        return [b"".join(hiredis.pack_command(tuple(command)) for command in commands)]
+        return [b"".join(part for command in commands for part in self.pack_command(*command))]
 
 
 class Wire:
