@@ -1,0 +1,134 @@
+"""The six metrics of a fraud model, and the Brier score, from arrays.
+
+`Ranking` sorts the scores once and then answers for any weights of the rows, which is what
+the bootstrap asks of it hundreds of times.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+METRICS: Final = ("accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "brier")
+"""Every metric, in the order of reports; Brier is the only one where less is better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """Counts (or sums of weights) of decisions against labels.
+
+    A ratio over nothing is 0: without alarms, precision is 0 and so is F1.
+    """
+
+    true_positive: float
+    false_positive: float
+    false_negative: float
+    true_negative: float
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right decisions."""
+        rows = self.true_positive + self.false_positive + self.false_negative + self.true_negative
+        return _ratio(self.true_positive + self.true_negative, rows)
+
+    @property
+    def precision(self) -> float:
+        """Share of fraud among the alarms."""
+        return _ratio(self.true_positive, self.true_positive + self.false_positive)
+
+    @property
+    def recall(self) -> float:
+        """Share of the fraud that was alarmed."""
+        return _ratio(self.true_positive, self.true_positive + self.false_negative)
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall."""
+        alarms_and_frauds = 2 * self.true_positive + self.false_positive + self.false_negative
+        return _ratio(2 * self.true_positive, alarms_and_frauds)
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part / whole) if whole else 0.0
+
+
+def confusion(is_fraud: ArrayLike, decision: ArrayLike) -> Confusion:
+    """Count decisions (bool [n]) against labels (bool [n])."""
+    fraud, alarm = np.asarray(is_fraud, dtype=bool), np.asarray(decision, dtype=bool)
+    hits = int((fraud & alarm).sum())
+    alarms, frauds = int(alarm.sum()), int(fraud.sum())
+    return Confusion(hits, alarms - hits, frauds - hits, len(fraud) - alarms - frauds + hits)
+
+
+class Ranking:
+    """Labels in the order of their scores, ready for ROC-AUC and average precision under any row weights.
+
+    Both need one running sum of the weights and then look only at the frauds. Ties count half for
+    ROC-AUC; for average precision rows of one score enter together, without interpolation.
+    """
+
+    def __init__(self, is_fraud: ArrayLike, score: ArrayLike) -> None:
+        fraud, scores = np.asarray(is_fraud, dtype=bool), np.asarray(score, dtype=np.float64)
+        self.order: NDArray[np.intp] = np.argsort(-scores, kind="stable")
+        ordered, descending = fraud[self.order], -scores[self.order]
+        self._frauds = np.flatnonzero(ordered)
+        # Rows that score more than a fraud, and rows that score at least as much.
+        self._above = np.searchsorted(descending, descending[self._frauds], side="left")
+        self._upto = np.searchsorted(descending, descending[self._frauds], side="right")
+        self._frauds_above = np.searchsorted(self._frauds, self._above, side="left")
+        self._frauds_upto = np.searchsorted(self._frauds, self._upto, side="left")
+
+    def areas(self, weight: NDArray[np.int64] | None = None) -> tuple[float, float]:
+        """Return (ROC-AUC, average precision) for row weights int64 [n] in the order of the input; None is 1 each.
+
+        NaN where the weights leave only one class.
+        """
+        n = len(self.order)
+        ordered = np.ones(n, dtype=np.int64) if weight is None else weight[self.order]
+        rows = np.concatenate(([0], np.cumsum(ordered)))
+        of_frauds = ordered[self._frauds]
+        frauds = np.concatenate(([0], np.cumsum(of_frauds)))
+        positive, negative = int(frauds[-1]), int(rows[-1] - frauds[-1])
+        if not positive or not negative:
+            return float("nan"), float("nan")
+        rows_upto, frauds_upto = rows[self._upto], frauds[self._frauds_upto]
+        legitimate_above = rows[self._above] - frauds[self._frauds_above]
+        legitimate_tied = rows_upto - frauds_upto - legitimate_above
+        beaten = negative - legitimate_above - 0.5 * legitimate_tied
+        roc_auc = float((of_frauds * beaten).sum() / (positive * negative))
+        # A group of weight 0 has frauds of weight 0: any divisor will do.
+        precision = frauds_upto / np.maximum(rows_upto, 1)
+        return roc_auc, float((of_frauds * precision).sum() / positive)
+
+
+def roc_auc(is_fraud: ArrayLike, score: ArrayLike) -> float:
+    """Return the probability that a fraud scores above a legitimate row, ties half; NaN with one class only."""
+    return Ranking(is_fraud, score).areas()[0]
+
+
+def average_precision(is_fraud: ArrayLike, score: ArrayLike) -> float:
+    """Return PR-AUC as the sum of precision times the step in recall; NaN with one class only."""
+    return Ranking(is_fraud, score).areas()[1]
+
+
+def brier(is_fraud: ArrayLike, score: ArrayLike) -> float:
+    """Return the mean squared difference of score and label (Brier, 1950)."""
+    return float(np.mean((np.asarray(score, dtype=np.float64) - np.asarray(is_fraud, dtype=np.float64)) ** 2))
+
+
+def evaluate(is_fraud: ArrayLike, score: ArrayLike, threshold: float) -> dict[str, float]:
+    """Return every metric of `METRICS` for scores float [n], labels bool [n]; an alarm is score ≥ threshold."""
+    decided = confusion(is_fraud, np.asarray(score) >= threshold)
+    area, precision = Ranking(is_fraud, score).areas()
+    return {
+        "accuracy": decided.accuracy,
+        "precision": decided.precision,
+        "recall": decided.recall,
+        "f1": decided.f1,
+        "roc_auc": area,
+        "pr_auc": precision,
+        "brier": brier(is_fraud, score),
+    }
