@@ -45,12 +45,14 @@ class RecordReply:
     """What the store says to a recorded transaction.
 
     `history` are the records that arrived before it (none where it is `late`), `arrival` its own number in
-    its user's history. `seen` means that an earlier attempt recorded it: PostgreSQL may know the answer.
+    its user's history, `time` (µs) the time that it is recorded with. `seen` means that an earlier attempt recorded
+    it, at that time: PostgreSQL may know the answer.
     Where `answer` is set it is the stored one, and where `conflict` is set the id was used before with another
     payload; the other fields are then empty.
     """
 
     arrival: int = 0
+    time: int = 0
     late: bool = False
     seen: bool = False
     history: NDArray[Any] | None = None
@@ -214,7 +216,7 @@ class HotStore:
 
 
 def _reply(request: RecordRequest, raw: Sequence[Any]) -> RecordReply:
-    status, arrival, value, late = raw
+    status, arrival, value, late, time = raw
     if status == _CONFLICT:
         return RecordReply(conflict=_conflict(request.transaction_id))
     if status == _ANSWERED:
@@ -224,7 +226,7 @@ def _reply(request: RecordRequest, raw: Sequence[Any]) -> RecordReply:
             return RecordReply(conflict=_conflict(request.transaction_id))
         return RecordReply(seen=True, answer=_without_hash(answer))
     history = unpack(value) if value else np.empty(0, RECORD)
-    return RecordReply(arrival=arrival, late=bool(late), seen=status == _SEEN, history=history)
+    return RecordReply(arrival, time, bool(late), status == _SEEN, history)
 
 
 def _conflict(transaction_id: str) -> PayloadConflictError:

@@ -4,7 +4,8 @@
 -- ARGV  1 packed record of 72 bytes, its arrival and lag still zero  2 transaction_id  3 payload hash, hexadecimal
 --       4 body of the `accepted` entry without its closing brace
 --       5 longest window + lateness, µs  6 lateness, µs  7 cap, records  8 life of an idle history, ms
--- Reply {status, arrival, history before it, late}; {ANSWERED, 0, answer, 0} where the answer is stored.
+-- Reply {status, arrival, history before it, late, its time}; {ANSWERED, 0, answer, 0, 0} where the answer is stored.
+-- The time is the one that the first attempt recorded: a retry without a timestamp of its own must not move.
 --
 -- Repeating a call changes nothing and gives the same history: see docs/decisions/0006.
 
@@ -70,13 +71,13 @@ local function accept(arrival, late)
 end
 
 local answer = redis.pcall('GET', KEYS[1])
-if type(answer) == 'string' then return { ANSWERED, 0, answer, 0 } end
+if type(answer) == 'string' then return { ANSWERED, 0, answer, 0, 0 } end
 
 local history = load()
 local own = find(history)
 if own then
-  if conflicts(string.sub(history, own + PAYLOAD, own + PAYLOAD + 7)) then return { CONFLICT, 0, '', 0 } end
-  return { SEEN, micros(history, own + ARRIVAL), string.sub(history, 1, own - 1), 0 }
+  if conflicts(string.sub(history, own + PAYLOAD, own + PAYLOAD + 7)) then return { CONFLICT, 0, '', 0, 0 } end
+  return { SEEN, micros(history, own + ARRIVAL), string.sub(history, 1, own - 1), 0, micros(history, own) }
 end
 
 local time = micros(record, 1)
@@ -91,14 +92,14 @@ end
 
 if newest - time > lateness then
   local mark = redis.pcall('GET', KEYS[4])
-  if type(mark) == 'string' and #mark == 16 then
-    if conflicts(string.sub(mark, 1, 8)) then return { CONFLICT, 0, '', 0 } end
-    return { SEEN, micros(mark, 9), '', 1 }
+  if type(mark) == 'string' and #mark == 24 then
+    if conflicts(string.sub(mark, 1, 8)) then return { CONFLICT, 0, '', 0, 0 } end
+    return { SEEN, micros(mark, 9), '', 1, micros(mark, 17) }
   end
-  redis.call('SET', KEYS[4], payload .. struct.pack('<i8', arrival), 'PX', life)
+  redis.call('SET', KEYS[4], payload .. struct.pack('<i8i8', arrival, time), 'PX', life)
   count('late', 1)
   accept(arrival, true)
-  return { NEW, arrival, '', 1 }
+  return { NEW, arrival, '', 1, time }
 end
 
 record = string.sub(record, 1, ARRIVAL) .. struct.pack('<i8', arrival) .. string.sub(record, ID + 1, LAG)
@@ -111,4 +112,4 @@ else
   redis.call('PEXPIRE', KEYS[2], life)
 end
 accept(arrival, false)
-return { NEW, arrival, history, 0 }
+return { NEW, arrival, history, 0, time }
