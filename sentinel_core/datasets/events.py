@@ -12,26 +12,28 @@ from numpy.typing import NDArray
 from sentinel_core.datasets.coerce import exact_cents
 from sentinel_core.errors import DataError
 from sentinel_core.features.events import Events, Labels, hash_texts
-from sentinel_core.schema import BANK_TRANSFER, CATEGORY_COLUMNS, MICROS_PER_SECOND
+from sentinel_core.schema import AMOUNT_MAX, BANK_TRANSFER, CATEGORY_COLUMNS, MICROS_PER_SECOND
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def to_events(frame: pd.DataFrame, *, first_arrival: int = 0) -> Events:
+def to_events(frame: pd.DataFrame, *, first_arrival: int = 0, ids: bool = True) -> Events:
     """Convert a validated canonical frame to events; row i arrives as number `first_arrival` + i.
 
-    Columns that the frame lacks are null: hash 0, no bank transfer. Raises `DataError` where an amount is missing.
+    Columns that the frame lacks are null: hash 0, no bank transfer. Without `ids` so are the transaction ids: they are
+    most of the work, and only histories need them. Raises `DataError` for an amount out of bounds.
     """
     amounts = frame["amount"].to_numpy(np.float64)
-    if not np.isfinite(amounts).all():
-        row = frame.index[int(np.flatnonzero(~np.isfinite(amounts))[0])]
+    good = (amounts >= 0) & (amounts <= AMOUNT_MAX)
+    if not good.all():
+        bad = int(np.flatnonzero(~good)[0])
         raise DataError(
-            f"expected an amount in every row, got none in row {row:,}.",
+            f"expected an amount from 0 to {AMOUNT_MAX} in every row, got {amounts[bad]} in row {frame.index[bad]:,}.",
             remedy="Validate first: sentinel validate FILE.",
         )
     return Events(
-        id_hash=_hashed(frame, "transaction_id"),
+        id_hash=_hashed(frame, "transaction_id") if ids else np.zeros(len(frame), np.uint64),
         user=_hashed(frame, "user_id"),
         merchant=_hashed(frame, "merchant_id"),
         device=_hashed(frame, "device_id"),

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 COLUMNS = (*REQUEST_COLUMNS, "currency", "outcome", "propensity", "is_fraud", "labelled_at")
 
 
-def read_transactions(settings: Settings, now: datetime, progress: Progress = silent) -> pd.DataFrame:
-    """Read every transaction that had arrived by `now`, in arrival order, in the canonical form.
+def read_transactions(
+    settings: Settings, now: datetime, progress: Progress = silent, *, since: datetime | None = None
+) -> pd.DataFrame:
+    """Read every transaction that had arrived by `now` (and happened after `since`), in arrival order, canonically.
 
     Labels are the latest known at `now`. An unlabelled transaction that was approved matures to legitimate after the
     label window; a declined or challenged one stays unlabelled for ever. Columns that hold nothing are left out.
@@ -34,7 +36,7 @@ def read_transactions(settings: Settings, now: datetime, progress: Progress = si
     engine = make_engine(settings)
     try:
         with connected(engine) as conn:
-            for chunk in read_training_rows(conn, as_of=now):
+            for chunk in read_training_rows(conn, as_of=now, since=since):
                 chunks.append(chunk)
                 progress(f"reading PostgreSQL: {sum(len(c['timestamp']) for c in chunks):,} rows")
     finally:

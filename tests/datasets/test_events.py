@@ -33,6 +33,10 @@ def test_events_hold_what_a_request_would(tmp_path: Path) -> None:
     assert events.is_bank_transfer.tolist() == [True, False, False, True]
 
 
+def test_ids_can_be_left_out(tmp_path: Path) -> None:
+    assert not to_events(frame(tmp_path), ids=False).id_hash.any()
+
+
 def test_absent_columns_are_null(tmp_path: Path) -> None:
     events = to_events(frame(tmp_path))
     assert not events.device.any()
@@ -40,9 +44,10 @@ def test_absent_columns_are_null(tmp_path: Path) -> None:
     assert not events.is_bank_transfer.any()
 
 
-def test_a_missing_amount_is_an_error_that_names_the_row(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"an amount in every row, got none in row 3\. Validate first"):
-        to_events(frame(tmp_path, amount=["1", "2", "", "4"]))
+@pytest.mark.parametrize("amount", ["", "-0.01", "10000000", "inf"])
+def test_an_amount_out_of_bounds_is_an_error_that_names_the_row(tmp_path: Path, amount: str) -> None:
+    with pytest.raises(DataError, match=r"an amount from 0 to 9999999\.99 .* in row 3\. Validate first"):
+        to_events(frame(tmp_path, amount=["1", "2", amount, "4"]))
 
 
 def test_a_label_counts_from_the_moment_it_was_known(tmp_path: Path) -> None:

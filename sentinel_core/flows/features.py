@@ -1,0 +1,154 @@
+"""Features: a snapshot's rows become the vectors that a model is trained on."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentinel_core.datasets.events import categories, label_arrays, micros, to_events, to_labels
+from sentinel_core.datasets.snapshot import Snapshot, load_snapshot
+from sentinel_core.features.build import build_offline
+from sentinel_core.features.catalog import FEATURE_NAMES, catalogue_hash
+from sentinel_core.features.risk import RiskHistory, RiskTable, served_midnight
+from sentinel_core.flows import Progress, silent
+from sentinel_core.schema import CATEGORY_COLUMNS, MICROS_PER_SECOND, to_micros
+from sentinel_core.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+VALUES: Final = "values.npy"
+META: Final = "meta.parquet"
+RISK: Final = "risk.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSet:
+    """The vectors of a snapshot under one catalogue, as they lie in `path`.
+
+    `values` float32 [n, len(FEATURE_NAMES)], mapped from disk; the other arrays have an element a row: user hash, time and
+    known_at (µs), cents, is_fraud int8 (-1 unknown), is_fraud_true int8 or None; `categories` the columns that the data
+    has. `risk` is the table of training's clock.
+    """
+
+    path: Path
+    snapshot: Snapshot
+    values: NDArray[np.float32]
+    user: NDArray[np.uint64]
+    time: NDArray[np.int64]
+    cents: NDArray[np.int64]
+    is_fraud: NDArray[np.int8]
+    known_at: NDArray[np.int64]
+    is_fraud_true: NDArray[np.int8] | None
+    categories: Mapping[str, NDArray[Any]]
+    risk: RiskTable
+
+
+def build_feature_set(settings: Settings, snapshot: str, *, progress: Progress = silent) -> str:
+    """Build the vectors of a snapshot under SENTINEL_HOME/features and return their id, <snapshot>-<catalogue hash>.
+
+    What was built before is not built again; the folder appears whole or not at all. Raises `DataError` for a snapshot
+    that is not there or was never validated.
+    """
+    identity = f"{snapshot}-{catalogue_hash()}"
+    target = settings.home / "features" / identity
+    if not target.exists():
+        taken = load_snapshot(settings.home, snapshot)
+        progress(f"building features of {taken.manifest['rows']:,} rows")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=".making-", dir=target.parent))
+        try:
+            _build(taken, made)
+            made.chmod(0o755)
+            made.rename(target)
+        except OSError:
+            # Somebody built the same first: theirs are as good as ours.
+            if not target.exists():
+                raise
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+    return identity
+
+
+def load_feature_set(settings: Settings, identity: str) -> FeatureSet:
+    """Open what `build_feature_set` made; raises `DataError` where its snapshot is gone."""
+    import pyarrow.parquet as pq
+
+    path = settings.home / "features" / identity
+    snapshot = load_snapshot(settings.home, identity.partition("-")[0])
+    meta = pq.read_table(path / META)
+    column = {name: meta.column(name).to_numpy(zero_copy_only=False) for name in meta.column_names}
+    return FeatureSet(
+        path=path,
+        snapshot=snapshot,
+        values=np.load(path / VALUES, mmap_mode="r"),
+        user=column["user"],
+        time=column["time"],
+        cents=column["cents"],
+        is_fraud=column["is_fraud"],
+        known_at=column["known_at"],
+        is_fraud_true=column.get("is_fraud_true"),
+        categories={name: column[name] for name in CATEGORY_COLUMNS if name in column},
+        risk=RiskTable.from_bytes((path / RISK).read_bytes()),
+    )
+
+
+def write_features(settings: Settings, snapshot: str, out: Path, *, progress: Progress = silent) -> int:
+    """Write transaction_id, a float32 column for each feature in catalogue order, then the raw categories, as Parquet.
+
+    Returns the number of rows. The file appears whole or not at all.
+    """
+    import pandas as pd
+
+    identity = build_feature_set(settings, snapshot, progress=progress)
+    taken = load_snapshot(settings.home, snapshot)
+    values = np.load(settings.home / "features" / identity / VALUES, mmap_mode="r")
+    frame = taken.frame()
+    table = pd.DataFrame(values, columns=list(FEATURE_NAMES), copy=False)
+    table.insert(0, "transaction_id", frame["transaction_id"].to_numpy())
+    raw = categories(frame)
+    table = pd.concat([table, pd.DataFrame({name: raw[name] for name in CATEGORY_COLUMNS})], axis=1)
+    made = out.with_name(f".{out.name}.part")
+    try:
+        table.to_parquet(made, index=False, compression="zstd")
+        made.replace(out)
+    finally:
+        made.unlink(missing_ok=True)
+    return len(table)
+
+
+def _build(snapshot: Snapshot, folder: Path) -> None:
+    import pandas as pd
+
+    frame = snapshot.frame()
+    delay = pd.Timedelta(days=snapshot.manifest["label_delay_days"]).to_pytimedelta()
+    events = to_events(frame, ids=False)
+    risk = RiskHistory(events, to_labels(frame, delay), int(delay.total_seconds() * MICROS_PER_SECOND))
+    np.save(folder / VALUES, build_offline(events, risk).values)
+    # What serving falls back to: the table that serves the moment at which training stood.
+    clock = int(served_midnight(to_micros(snapshot.as_of)))
+    (folder / RISK).write_bytes(risk.at(clock).to_bytes())
+    is_fraud, known_at = label_arrays(frame, delay)
+    columns: dict[str, Any] = {
+        "transaction_id": frame["transaction_id"],
+        "user": events.user,
+        "time": micros(frame["timestamp"]),
+        "cents": events.cents,
+        "is_fraud": is_fraud,
+        "known_at": known_at,
+    }
+    if "is_fraud_true" in frame:
+        columns["is_fraud_true"] = frame["is_fraud_true"].astype("Int8").fillna(-1).astype("int8")
+    columns |= {name: frame[name].astype("category") for name in _present(frame, CATEGORY_COLUMNS)}
+    pd.DataFrame(columns).to_parquet(folder / META, index=False, compression="zstd")
+
+
+def _present(frame: pd.DataFrame, names: Iterable[str]) -> list[str]:
+    return [name for name in names if name in frame]

@@ -1,0 +1,117 @@
+"""History: a snapshot's transactions and labels go to PostgreSQL, its users' histories to Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentinel_core.datasets.events import label_arrays, micros, to_events
+from sentinel_core.datasets.snapshot import load_snapshot
+from sentinel_core.features.entities import USER
+from sentinel_core.flows import Progress, silent
+from sentinel_core.schema import to_micros
+from sentinel_core.settings import Settings
+from sentinel_core.stores.histories import load_histories
+from sentinel_core.stores.history_load import TRANSACTION_COLUMNS, load_labels, load_transactions
+from sentinel_core.stores.history_rules import arrival_numbers, running_max
+from sentinel_core.stores.postgres import connected, make_engine
+from sentinel_core.stores.redis_clients import make_client
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BLOCK: Final = 100_000
+Arrays = dict[str, NDArray[Any]]
+
+
+def load_history(settings: Settings, snapshot: str, *, now: datetime, progress: Progress = silent) -> dict[str, int]:
+    """Load a snapshot into PostgreSQL and the online histories; return how many rows were given and new.
+
+    Each event counts as having arrived when it happened. Of the labels only those known at `now` are loaded. All of
+    PostgreSQL's part is one transaction; loading again changes nothing. Raises `StoreError` where a store is away,
+    `DataError` where PostgreSQL refuses a row.
+    """
+    taken = load_snapshot(settings.home, snapshot)
+    source = str(taken.manifest["source"]["kind"])
+    frame = taken.frame()
+    arrival = _arrival(frame)
+    client = make_client(settings)
+    engine = make_engine(settings)
+    try:
+        with connected(engine) as conn:
+            progress(f"{len(frame):,} transactions into PostgreSQL")
+            columns = _columns(frame, arrival)
+            transactions = load_transactions(conn, list(columns), _rows(columns))
+            labels = load_labels(conn, _rows(_labels(frame, settings, now, source)))
+        progress(f"{len(frame):,} events into the histories in Redis")
+        records = to_events(frame).records()
+        records["arrival"] = arrival
+        histories = load_histories(client, settings, frame["user_id"].to_list(), records)
+    finally:
+        engine.dispose()
+        client.close()
+    return {
+        "transactions": transactions.given,
+        "new_transactions": transactions.inserted,
+        "labels": labels.given,
+        "new_labels": labels.inserted,
+        "users": histories.users,
+    }
+
+
+def _arrival(frame: pd.DataFrame) -> NDArray[np.int64]:
+    import pandas as pd
+
+    return arrival_numbers(pd.factorize(frame["user_id"])[0].astype(np.int64), micros(frame["timestamp"]))
+
+
+def _late(frame: pd.DataFrame) -> NDArray[np.bool_]:
+    import pandas as pd
+
+    codes, time = pd.factorize(frame["user_id"])[0].astype(np.int64), micros(frame["timestamp"])
+    order = np.argsort(codes, kind="stable")
+    late = np.zeros(len(frame), np.bool_)
+    late[order] = running_max(codes[order], time[order]) - time[order] > USER.lateness_us
+    return late
+
+
+def _columns(frame: pd.DataFrame, arrival: NDArray[np.int64]) -> Arrays:
+    """Name the columns of the table `transactions` that the frame can fill, as texts and numbers that COPY reads."""
+    columns: Arrays = {}
+    for name in TRANSACTION_COLUMNS:
+        if name == "timestamp":
+            columns[name] = _iso(micros(frame["timestamp"]))
+        elif name == "amount":
+            columns[name] = np.char.mod("%.2f", frame["amount"].to_numpy(np.float64))
+        elif name in frame:
+            values = np.array(frame[name], dtype=object)
+            values[frame[name].isna().to_numpy()] = None
+            columns[name] = values
+    return columns | {"arrived_at": _iso(arrival), "user_arrival": arrival, "late": _late(frame)}
+
+
+def _labels(frame: pd.DataFrame, settings: Settings, now: datetime, source: str) -> Arrays:
+    is_fraud, known_at = label_arrays(frame, settings.label_delay)
+    known = np.flatnonzero((is_fraud >= 0) & (known_at <= to_micros(now)))
+    return {
+        "transaction_id": np.array(frame["transaction_id"], dtype=object)[known],
+        "is_fraud": is_fraud[known] > 0,
+        "labelled_at": _iso(known_at[known]),
+        "source": np.full(len(known), source, dtype=object),
+    }
+
+
+def _iso(time_us: NDArray[np.int64]) -> NDArray[Any]:
+    return np.char.add(np.datetime_as_string(time_us.view("datetime64[us]")), "Z")
+
+
+def _rows(columns: Arrays) -> Iterator[tuple[Any, ...]]:
+    """Give rows of Python values, a block at a time: as lists a whole data set would take many times its size."""
+    length = len(next(iter(columns.values())))
+    for start in range(0, length, BLOCK):
+        block = [values[start : start + BLOCK].tolist() for values in columns.values()]
+        yield from zip(*block, strict=True)
