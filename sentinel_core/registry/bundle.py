@@ -14,7 +14,6 @@ from sentinel_core.features.catalog import POSITION, feature
 from sentinel_core.features.encoding import Encoder
 from sentinel_core.features.risk import RiskTable
 from sentinel_core.registry.files import (
-    MANIFEST,
     MODEL,
     RISK,
     SELFCHECK,
@@ -94,10 +93,16 @@ def load_bundle(directory: Path) -> LoadedBundle:
     """
     manifest = read_manifest(directory)
     files = read_files(directory, manifest)
+    encoder = Encoder.from_dict(manifest.encoder)
+    if encoder.features != manifest.names:
+        raise BundleError(
+            f"expected the encoder of {directory} to read the manifest's features, but the two lists differ.",
+            remedy="The bundle is broken: train and register it again.",
+        )
     loaded = LoadedBundle(
         manifest=manifest,
         path=directory,
-        encoder=_encoder(manifest),
+        encoder=encoder,
         calibration=Platt(manifest.calibration.slope, manifest.calibration.intercept, manifest.calibration.smoothing),
         risk=RiskTable.from_bytes(files[RISK]),
         columns=_columns(manifest),
@@ -117,15 +122,6 @@ def _columns(manifest: Manifest) -> NDArray[np.intp]:
                 remedy="Train a new version with this release, or serve with the release that trained the bundle.",
             )
     return np.asarray([POSITION[name] for name in manifest.names], dtype=np.intp)
-
-
-def _encoder(manifest: Manifest) -> Encoder:
-    try:
-        return Encoder.from_dict(manifest.encoder)
-    except (KeyError, TypeError, ValueError) as error:
-        raise BundleError(
-            f"expected an encoder in {MANIFEST}, but it cannot be read: {error!r}.", remedy="Train again."
-        ) from None
 
 
 def _self_check(bundle: LoadedBundle, check: SelfCheck) -> None:
