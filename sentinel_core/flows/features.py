@@ -33,9 +33,9 @@ RISK: Final = "risk.npz"
 class FeatureSet:
     """The vectors of a snapshot under one catalogue, as they lie in `path`.
 
-    `values` float32 [n, len(FEATURE_NAMES)], mapped from disk; the other arrays have an element a row: user hash, time and
-    known_at (µs), cents, is_fraud int8 (-1 unknown), is_fraud_true int8 or None; `categories` the columns that the data
-    has. `risk` is the table of training's clock.
+    `values` float32 [n, len(FEATURE_NAMES)], mapped from disk; the other arrays have an element a row: user hash, time
+    and known_at (µs), cents, is_fraud int8 (-1 unknown), is_fraud_true int8 or None; `categories` the columns that the
+    data has. `risk` is the table of training's clock.
     """
 
     path: Path
@@ -55,7 +55,7 @@ def build_feature_set(settings: Settings, snapshot: str, *, progress: Progress =
     """Build the vectors of a snapshot under SENTINEL_HOME/features and return their id, <snapshot>-<catalogue hash>.
 
     What was built before is not built again; the folder appears whole or not at all. Raises `DataError` for a snapshot
-    that is not there or was never validated.
+    that is not there or holds an amount out of bounds.
     """
     identity = f"{snapshot}-{catalogue_hash()}"
     target = settings.home / "features" / identity
@@ -79,6 +79,7 @@ def build_feature_set(settings: Settings, snapshot: str, *, progress: Progress =
 
 def load_feature_set(settings: Settings, identity: str) -> FeatureSet:
     """Open what `build_feature_set` made; raises `DataError` where its snapshot is gone."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     path = settings.home / "features" / identity
@@ -95,7 +96,12 @@ def load_feature_set(settings: Settings, identity: str) -> FeatureSet:
         is_fraud=column["is_fraud"],
         known_at=column["known_at"],
         is_fraud_true=column.get("is_fraud_true"),
-        categories={name: column[name] for name in CATEGORY_COLUMNS if name in column},
+        # A dictionary's nulls would come out as its first value.
+        categories={
+            name: meta.column(name).cast(pa.string()).to_numpy(zero_copy_only=False)
+            for name in CATEGORY_COLUMNS
+            if name in column
+        },
         risk=RiskTable.from_bytes((path / RISK).read_bytes()),
     )
 

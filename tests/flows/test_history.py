@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+import redis
+from sqlalchemy import Engine, text
+
+from sentinel_core.datasets.events import to_events
+from sentinel_core.datasets.snapshot import load_snapshot
+from sentinel_core.errors import DataError
+from sentinel_core.features.entities import unpack
+from sentinel_core.features.risk import RiskTable
+from sentinel_core.flows.database import read_transactions
+from sentinel_core.flows.demo import demo_transactions
+from sentinel_core.flows.history import load_history
+from sentinel_core.flows.ingest import Request, make_snapshot
+from sentinel_core.flows.risk import refresh_risk
+from sentinel_core.flows.state import write_last_training
+from sentinel_core.schema import Transaction, to_micros
+from sentinel_core.settings import Settings
+from sentinel_core.stores.keys import Keys
+from sentinel_core.stores.risk import load_risk
+
+NOW = datetime(2026, 6, 1, 10, 30, tzinfo=UTC)
+ROWS = 2_000
+
+
+@pytest.fixture
+def snapshot(settings: Settings) -> str:
+    return make_snapshot(settings, Request(rows=ROWS), now=NOW)
+
+
+def count(engine: Engine, table: str) -> int:
+    with engine.connect() as conn:
+        return int(conn.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())
+
+
+def test_a_history_is_loaded_once(settings: Settings, engine: Engine, redis_client: redis.Redis, snapshot: str) -> None:
+    frame = load_snapshot(settings.home, snapshot).frame()
+    known = int((frame["labelled_at"] <= NOW).sum())
+    loaded = load_history(settings, snapshot, now=NOW)
+    users = frame["user_id"].nunique()
+    expected = {"transactions": ROWS, "new_transactions": ROWS, "labels": known, "new_labels": known, "users": users}
+    assert loaded == expected
+    assert known < ROWS
+    again = load_history(settings, snapshot, now=NOW)
+    assert again == expected | {"new_transactions": 0, "new_labels": 0}
+    assert (count(engine, "transactions"), count(engine, "labels")) == (ROWS, known)
+    later = load_history(settings, snapshot, now=NOW + timedelta(days=8))
+    assert later["new_labels"] == ROWS - known
+
+
+def test_what_was_loaded_reads_back_as_it_was(settings: Settings, redis_client: redis.Redis, snapshot: str) -> None:
+    load_history(settings, snapshot, now=NOW)
+    frame = load_snapshot(settings.home, snapshot).frame()
+    back = read_transactions(settings, NOW).set_index("transaction_id").loc[frame["transaction_id"]]
+    for name in ("user_id", "amount", "merchant_id", "timestamp", "location_country", "card_last_four", "latitude"):
+        assert back[name].tolist() == frame[name].tolist(), name
+    user = frame["user_id"].iloc[-1]
+    blob = redis_client.get(Keys.of(settings).history(user))
+    assert isinstance(blob, bytes)
+    own = to_events(frame[frame["user_id"] == user]).records()
+    recent = own["time"] > own["time"].max() - 31 * 86_400_000_000
+    np.testing.assert_array_equal(unpack(blob)["id_hash"][-recent.sum() :], own["id_hash"][recent])
+    assert (np.diff(unpack(blob)["arrival"]) > 0).all()
+
+
+def test_the_risk_table_of_last_midnight_is_published(
+    settings: Settings, redis_client: redis.Redis, snapshot: str
+) -> None:
+    load_history(settings, snapshot, now=NOW)
+    outcome = refresh_risk(settings, now=NOW)
+    assert outcome["as_of"] == "2026-06-01T00:00:00+00:00"
+    assert outcome["published"] is True
+    published = load_risk(redis_client, settings)
+    assert published is not None
+    as_of, blob = published
+    table = RiskTable.from_bytes(blob)
+    assert as_of == table.as_of == to_micros(datetime(2026, 6, 1, tzinfo=UTC))
+    assert len(table.merchants) == outcome["merchants"] > 0
+    assert refresh_risk(settings, now=NOW - timedelta(days=1))["published"] is False
+
+
+def test_without_history_no_risk_is_published(settings: Settings, redis_client: redis.Redis) -> None:
+    assert refresh_risk(settings, now=NOW) == {"as_of": "2026-06-01T00:00:00+00:00", "merchants": 0, "published": False}
+    assert load_risk(redis_client, settings) is None
+
+
+def test_the_demonstration_shows_one_user_twice(settings: Settings, snapshot: str) -> None:
+    with pytest.raises(DataError, match=r"facts of a training in .*, found none\. Train first"):
+        demo_transactions(settings, NOW)
+    write_last_training(settings, {"snapshot": snapshot})
+    (_, ordinary), (_, fraudulent) = demo_transactions(settings, NOW)
+    first, second = Transaction.model_validate(ordinary), Transaction.model_validate(fraudulent)
+    assert first.user_id == second.user_id
+    assert first.timestamp is not None
+    assert second.timestamp is not None
+    assert NOW == first.timestamp < second.timestamp
+    assert second.amount > first.amount
+    assert first.transaction_id != second.transaction_id
