@@ -27,18 +27,21 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table to stdout; in a pipe as plain aligned text, never cut to the width of a terminal."""
+    """Print a table to stdout; in a pipe as aligned text, never cut to the width of a terminal."""
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+        for row in ([*columns], *cells):
+            typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        return
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(soft_wrap=True)
-    table = Table(*columns, box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
-    for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-    if not console.is_terminal:
-        console = Console(width=10_000, soft_wrap=True)
-    console.print(table)
+    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in cells:
+        table.add_row(*row)
+    Console(soft_wrap=True).print(table)
 
 
 class PlainReporter:

@@ -152,7 +152,7 @@ def check_ports(settings: Settings, *, running: Collection[str] = (), airflow: b
     used: dict[int, str] = {}
     for process in PROCESSES:
         port = process.port(settings)
-        if port is None or not process.ours(settings) or (process.airflow and not airflow):
+        if port is None or not process.wanted(settings, airflow=airflow):
             continue
         name, setting = f"port {port} ({process.name})", _PORT_SETTINGS[process.name]
         if port in used:

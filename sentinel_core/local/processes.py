@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from sentinel_core.errors import LocalError
-from sentinel_core.local import health
+from sentinel_core.local import health, orphans
 from sentinel_core.local.airflow import airflow_environment, airflow_url, write_passwords
 from sentinel_core.local.environment import process_environment
 from sentinel_core.local.paths import Layout
@@ -28,6 +28,10 @@ _WORKERS: Final = 4
 
 
 def _always(_: Settings) -> bool:
+    return True
+
+
+def _well_while_it_runs(_: Settings) -> bool:
     return True
 
 
@@ -60,10 +64,12 @@ class Process:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: int = 15
 
-    @property
-    def airflow(self) -> bool:
-        """Whether `--without airflow` leaves it out."""
-        return self.name.startswith("airflow-")
+    runs_with_airflow: bool | None = None
+    """True: only with Airflow; False: only without it; None: in either case."""
+
+    def wanted(self, settings: Settings, *, airflow: bool) -> bool:
+        """Whether this start of the platform has to run it."""
+        return self.ours(settings) and self.runs_with_airflow in (None, airflow)
 
 
 def embedded_postgres(settings: Settings) -> Cluster:
@@ -176,6 +182,7 @@ PROCESSES: Final[tuple[Process, ...]] = (
         port=lambda settings: settings.airflow_port,
         url=airflow_url,
         prepare=write_passwords,
+        runs_with_airflow=True,
     ),
     Process(
         "airflow-scheduler",
@@ -185,6 +192,7 @@ PROCESSES: Final[tuple[Process, ...]] = (
         # Logs are read from the disk that all parts share; the log server would listen on every address.
         _airflow_command("scheduler", "--skip-serve-logs"),
         airflow_environment,
+        runs_with_airflow=True,
     ),
     Process(
         "airflow-dag-processor",
@@ -193,6 +201,7 @@ PROCESSES: Final[tuple[Process, ...]] = (
         health.dag_processor_is_well,
         _airflow_command("dag-processor"),
         airflow_environment,
+        runs_with_airflow=True,
     ),
     Process(
         "serving",
@@ -212,6 +221,14 @@ PROCESSES: Final[tuple[Process, ...]] = (
         command=lambda _: [_PYTHON, "-m", "serving.recorder"],
         environment=lambda _: {"OMP_NUM_THREADS": "1"},
     ),
+    Process(
+        "risk-refresh",
+        "Nightly risk tables",
+        3,
+        _well_while_it_runs,
+        command=lambda _: [_PYTHON, "-m", "sentinel_core.local.nightly"],
+        runs_with_airflow=False,
+    ),
 )
 PROCESS: Final[Mapping[str, Process]] = {process.name: process for process in PROCESSES}
 
@@ -226,6 +243,8 @@ def run(settings: Settings, name: str) -> NoReturn:
         raise LocalError(
             f"expected one of {', '.join(PROCESS)} or migrations, got {name!r}.", remedy="Name one of them."
         )
+    # What an earlier one left when it was killed would hold the port and answer in our place.
+    orphans.reap(settings, name)
     process.prepare(settings)
     if process.become is not None:
         os.environ.update(process_environment(settings, name, {}))

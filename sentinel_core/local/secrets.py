@@ -18,6 +18,10 @@ def _password() -> str:
     return secrets.token_urlsafe(24)
 
 
+def _key() -> str:
+    return secrets.token_urlsafe(64)  # HMAC with SHA-512 wants as many bytes as its digest has
+
+
 def _fernet_key() -> str:
     return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode("ascii")
 
@@ -26,8 +30,8 @@ GENERATORS: Final[dict[str, Callable[[], str]]] = {
     "postgres_password": _password,
     "redis_password": _password,
     "airflow_password": _password,
-    "airflow_jwt_secret": _password,
-    "airflow_secret_key": _password,
+    "airflow_jwt_secret": _key,
+    "airflow_secret_key": _key,
     "airflow_fernet_key": _fernet_key,
 }
 

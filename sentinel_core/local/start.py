@@ -26,7 +26,7 @@ _STARTS: Final = 3
 
 def selected(settings: Settings, *, airflow: bool) -> list[Process]:
     """Return the processes that are ours to run."""
-    return [process for process in PROCESSES if process.ours(settings) and (airflow or not process.airflow)]
+    return [process for process in PROCESSES if process.wanted(settings, airflow=airflow)]
 
 
 def start(settings: Settings, supervisor: Supervisor, processes: Sequence[Process], reporter: Reporter) -> list[str]:

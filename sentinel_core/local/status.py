@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -49,10 +49,16 @@ def status(settings: Settings) -> list[ProcessStatus]:
         states = Supervisor(Layout.of(settings)).states()
     except LocalError:
         states = {}
-    # After `up --without airflow` the supervisor does not know Airflow, and nobody misses it.
-    shown = [process for process in PROCESSES if not states or process.name in states or not process.ours(settings)]
+    shown = [process for process in PROCESSES if _shown(settings, process, states)]
     with ThreadPoolExecutor(max_workers=len(shown)) as pool:
         return list(pool.map(lambda process: _status(settings, process, states.get(process.name)), shown))
+
+
+def _shown(settings: Settings, process: Process, states: Mapping[str, ProcessState]) -> bool:
+    if not process.ours(settings):
+        return True
+    # After `up --without airflow` the supervisor does not know Airflow, and nobody misses it.
+    return process.name in states if states else process.wanted(settings, airflow=True)
 
 
 def _status(settings: Settings, process: Process, state: ProcessState | None) -> ProcessStatus:
