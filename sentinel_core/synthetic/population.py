@@ -166,7 +166,7 @@ def _phones(rng: np.random.Generator, country: IntArray, new_phone_rows: float, 
     chance = min(replacements_a_user(new_phone_rows) / 2, 1.0)
     shape = (len(country), 2)
     midnight = (clock.warm_start // DAY_US + 1 + rng.integers(0, SIMULATED_DAYS - 1, shape)) * DAY_US
-    hour = (9 * HOUR_US + rng.random(shape) * 11 * HOUR_US).astype(np.int64)
+    hour = rng.integers(9 * HOUR_US // 1000, 20 * HOUR_US // 1000, shape) * 1000
     times = midnight + hour - UTC_OFFSET_US[country][:, None]
     return np.where(rng.random(shape) < chance, times, clock.end + DAY_US)
 
@@ -178,12 +178,18 @@ def replacements_a_user(new_phone_rows: float) -> float:
 
 def _trips(rng: np.random.Generator, n_users: int, travel_rows: float, clock: Clock) -> IntArray:
     """Draw at most one trip a user: as many and as long as make up the wanted share of the time."""
-    chance = min(0.6, travel_rows * SIMULATED_DAYS / TRIP_DAYS)
-    mean_days = travel_rows * SIMULATED_DAYS / max(chance, 1e-9)
+    chance, mean_days = trip_chance(travel_rows)
     start = clock.warm_start + rng.integers(0, SIMULATED_DAYS * DAY_US, n_users)
-    length = ((0.35 + rng.gamma(3.0, 1 / 3.0, n_users) * 0.65) * mean_days * DAY_US).astype(np.int64)
+    length = ((0.35 + 0.65 * rng.gamma(3.0, 1.0 / 3.0, n_users)) * mean_days * DAY_US).astype(np.int64)
     start = np.where(rng.random(n_users) < chance, start, clock.end + DAY_US)
     return np.stack([start, start + length], axis=1)
+
+
+def trip_chance(travel_rows: float) -> tuple[float, float]:
+    """Give the chance of a trip in the simulated days and its mean days, from the share of the time spent away."""
+    away = travel_rows * SIMULATED_DAYS
+    chance = min(0.6, away / TRIP_DAYS)
+    return chance, away / max(chance, 1e-9)
 
 
 def _destinations(rng: np.random.Generator, home: IntArray) -> IntArray:

@@ -15,8 +15,8 @@ from sentinel_core.synthetic.sequences import Plan, Scene, Steps, draw_sequences
 from sentinel_core.synthetic.stream import Stream, concat, make_stream
 from sentinel_core.synthetic.vocabulary import Floats, IntArray
 
-ONLINE_THEFT: Final = 0.6
-"""Least share of a stolen card's purchases made online, in categories that sell online at all."""
+ATTACK_ONLINE_SHARE: Final = np.where(v.ONLINE_SHARE > 0, np.maximum(v.ONLINE_SHARE, 0.6), 0.0)
+"""Share of a category's purchases that attackers make online: most, where it sells online at all."""
 ROUND_TRANSFER: Final = 0.5
 """Share of a takeover's transfers in whole tens, as among genuine ones."""
 SUBSCRIPTION_SHARE: Final = 0.85
@@ -91,8 +91,7 @@ def _either(first: npt.NDArray[np.bool_], name: str, other: str) -> IntArray:
 
 
 def _payments(rng: np.random.Generator, category: IntArray) -> IntArray:
-    sells = v.ONLINE_SHARE[category]
-    online = rng.random(len(category)) < np.where(sells > 0, np.maximum(sells, ONLINE_THEFT), 0.0)
+    online = rng.random(len(category)) < ATTACK_ONLINE_SHARE[category]
     payment = np.where(online, v.ONLINE, v.PURCHASE)
     payment[category == v.CATEGORY["cash"]] = v.WITHDRAWAL
     payment[category == v.CATEGORY["transfer"]] = v.TRANSFER

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations, product
 from typing import Final
 
 import numpy as np
@@ -101,6 +102,20 @@ def draw_sequences(rng: np.random.Generator, scene: Scene, plan: Plan, n: int) -
 def cue_chances(cues: Cues) -> Floats:
     """Give the probabilities of the four cues, in the order of `NEW_DEVICE`, `FOREIGN`, `GATHERING`, `NIGHT`."""
     return np.array([cues.new_device, cues.foreign, cues.gathering, cues.night or 0.0])
+
+
+def cue_patterns(cues: Cues) -> dict[tuple[bool, ...], float]:
+    """Give the probability of every set of cues that `draw_cues` can draw."""
+    chances = cue_chances(cues)
+    patterns: dict[tuple[bool, ...], float] = {}
+    for shown in product((False, True), repeat=len(chances)):
+        weight = float(np.prod(np.where(shown, chances, 1.0 - chances)))
+        hidden = [cue for cue in range(len(chances)) if not shown[cue] and chances[cue] > 0]
+        ways = list(combinations(hidden, min(max(cues.least_cues - sum(shown), 0), len(hidden))))
+        for way in ways:
+            full = tuple(on or cue in way for cue, on in enumerate(shown))
+            patterns[full] = patterns.get(full, 0.0) + weight / len(ways)
+    return {pattern: weight for pattern, weight in patterns.items() if weight > 0}
 
 
 def draw_cues(rng: np.random.Generator, cues: Cues, n: int) -> npt.NDArray[np.bool_]:

@@ -75,7 +75,7 @@ def make_sessions(rng: np.random.Generator, pop: Population, clock: Clock, count
     user = np.concatenate([*(np.repeat(np.arange(len(pop)), rng.multinomial(n, share)) for n in numbers[:3]), owner])
     begin = _begins(rng, pop.profile[user], clock) - v.UTC_OFFSET_US[pop.country[user]]
     setup = kind == NEW_PHONE
-    begin[setup] = pop.phones[owner, generation] + rng.integers(60_000_000, 2 * HOUR_US, len(owner))
+    begin[setup] = pop.phones[owner, generation] + rng.integers(60_000, 2 * HOUR_US // 1000, len(owner)) * 1000
     away = pop.travels(user, begin) & ~setup
     there = v.CITY_COUNTRY[pop.trip_city[user[away]]]
     begin[away] -= v.UTC_OFFSET_US[there] - v.UTC_OFFSET_US[pop.country[user[away]]]

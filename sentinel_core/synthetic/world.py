@@ -49,18 +49,18 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Merchants as arrays, their pools by (category, country), exposure by day, attackers' countries.
+    """Merchants as arrays, their pools by (category, country), where fraud gathers by day, attackers' countries.
 
     `pool_first` and `pool_size` [categories, countries] index merchants; a worldwide category has one pool.
-    `exposed` [categories, slots, days] names the merchants where fraud gathers, `exposed_slots` how many slots count.
+    `gatherings` [categories, slots, days] names the merchants where fraud gathers, `gathering_slots` how many slots count.
     """
 
     category: npt.NDArray[np.int8]
     log_price: npt.NDArray[np.float32]
     pool_first: IntArray
     pool_size: IntArray
-    exposed: IntArray
-    exposed_slots: IntArray
+    gatherings: IntArray
+    gathering_slots: IntArray
     attacker_share: Floats
     ring_country: IntArray
 
@@ -75,8 +75,8 @@ class World:
 
     def gathering(self, category: IntArray, day: IntArray, uniform: Floats) -> IntArray:
         """Choose one of the category's merchants where fraud gathers on that day."""
-        slot = (self.exposed_slots[category] * uniform).astype(np.int64)
-        return self.exposed[category, slot, day]
+        slot = (self.gathering_slots[category] * uniform).astype(np.int64)
+        return self.gatherings[category, slot, day]
 
 
 def make_world(rng: np.random.Generator, n_users: int, rings: int, difficulty: Difficulty) -> World:
@@ -84,15 +84,15 @@ def make_world(rng: np.random.Generator, n_users: int, rings: int, difficulty: D
     first, size, category = _pools(n_users)
     price = rng.normal(0.0, 0.25, len(category)).astype(np.float32)
     slots = np.maximum(2, np.rint(np.bincount(category, minlength=N_CATEGORIES) * difficulty.gathering_merchants))
-    exposed_slots = slots.astype(np.int64)
+    gathering_slots = slots.astype(np.int64)
     attackers = np.exp(rng.normal(0.0, 1.0, N_COUNTRIES))
     return World(
         category=category,
         log_price=price,
         pool_first=first,
         pool_size=size,
-        exposed=_exposure(rng, category, exposed_slots),
-        exposed_slots=exposed_slots,
+        gatherings=_gatherings(rng, category, gathering_slots),
+        gathering_slots=gathering_slots,
         attacker_share=attackers / attackers.sum(),
         ring_country=rng.choice(N_COUNTRIES, rings, p=attackers / attackers.sum()),
     )
@@ -112,10 +112,10 @@ def _pools(n_users: int) -> tuple[IntArray, IntArray, npt.NDArray[np.int8]]:
     return first, size, category
 
 
-def _exposure(rng: np.random.Generator, category: npt.NDArray[np.int8], slots: IntArray) -> IntArray:
+def _gatherings(rng: np.random.Generator, category: npt.NDArray[np.int8], slots: IntArray) -> IntArray:
     """Fill each slot with spells of 8 to 35 days, each at a merchant drawn anew; the warm-up settles the phases."""
     days = WINDOW_DAYS + WARM_UP_DAYS
-    exposed = np.zeros((N_CATEGORIES, int(slots.max()), days), dtype=np.int64)
+    gatherings = np.zeros((N_CATEGORIES, int(slots.max()), days), dtype=np.int64)
     starts = np.searchsorted(category, np.arange(N_CATEGORIES))
     counts = np.bincount(category, minlength=N_CATEGORIES)
     spells = days // 8 + 2
@@ -124,8 +124,8 @@ def _exposure(rng: np.random.Generator, category: npt.NDArray[np.int8], slots: I
         ends = np.cumsum(rng.integers(8, 36, shape), axis=1) - rng.integers(0, 8, (shape[0], 1))
         merchants = starts[kind] + rng.integers(0, counts[kind], shape)
         spell = (np.arange(days)[None, None, :] >= ends[:, :, None]).sum(axis=1)
-        exposed[kind, : shape[0]] = np.take_along_axis(merchants, spell, axis=1)
-    return exposed
+        gatherings[kind, : shape[0]] = np.take_along_axis(merchants, spell, axis=1)
+    return gatherings
 
 
 def merchant_names(n_merchants: int) -> list[str]:
