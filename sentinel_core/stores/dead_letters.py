@@ -62,7 +62,7 @@ def count_dead_letters(conn: Connection) -> int:
 def list_dead_letters(conn: Connection, *, limit: int = 100) -> list[dict[str, Any]]:
     """Return the newest refused entries as rows, newest first."""
     rows = conn.execute(select(dead_letters).order_by(dead_letters.c.id.desc()).limit(limit))
-    return [dict(row) for row in rows.mappings()]
+    return [dict(row) | {"body": bytes(row["body"])} for row in rows.mappings()]
 
 
 def _storable(value: str, *, limit: int = ID_MAX_LENGTH) -> str | None:

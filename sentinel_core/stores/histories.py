@@ -67,10 +67,11 @@ def load_histories(client: redis.Redis, settings: Settings, users: Sequence[str]
     starts = np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]]) if len(owners) else np.empty(0, np.int64)
     ends = np.r_[starts[1:], len(owners)] if len(owners) else starts
     spans = zip((names[code] for code in owners[starts]), starts.tolist(), ends.tolist(), strict=True)
-    known = len(records) - len(arranged.records)
     for chunk in _chunks(spans, _PIPELINE):
-        known += loader.load([(user, final.records[start:end]) for user, start, end in chunk])
-    return HistoryLoad(len(names), len(records), known, final.late, final.old, final.capped)
+        loader.load([(user, final.records[start:end]) for user, start, end in chunk])
+    repeated = len(records) - len(arranged.records)
+    own = HistoryLoad(len(names), len(records), repeated, final.late, final.old, final.capped)
+    return own.plus(loader.merged)
 
 
 class _Loader:
@@ -79,19 +80,21 @@ class _Loader:
         self._keys = Keys.of(settings)
         self._swap = script("swap")
         self.limits = HistoryLimits.of(USER, settings)
+        self.merged = HistoryLoad()
+        """What was left out in merging with histories that were there."""
 
-    def load(self, histories: Sequence[tuple[str, NDArray[Any]]]) -> int:
-        """Write the histories of one pipeline; return how many records were there before."""
+    def load(self, histories: Sequence[tuple[str, NDArray[Any]]]) -> None:
+        """Write the histories of one pipeline: new ones at once, the others by merging."""
         pipe = self._client.pipeline(transaction=False)
         for user, records in histories:
             pipe.set(self._keys.history(user), records.tobytes(), nx=True, px=self.limits.life_ms)
         with store_errors("store histories"):
             written = pipe.execute()
-        return sum(
-            self._merge(user, records) for (user, records), done in zip(histories, written, strict=True) if not done
-        )
+        for (user, records), done in zip(histories, written, strict=True):
+            if not done:
+                self._merge(user, records)
 
-    def _merge(self, user: str, records: NDArray[Any]) -> int:
+    def _merge(self, user: str, records: NDArray[Any]) -> None:
         """Merge into a history that somebody may be writing at this moment."""
         key = self._keys.history(user)
         for _ in range(_ATTEMPTS):
@@ -99,21 +102,22 @@ class _Loader:
             there = unpack(blob) if blob else records[:0]
             fresh = records[~np.isin(records["id_hash"], there["id_hash"])]
             if not len(fresh):
-                return len(records)
+                self.merged = self.merged.plus(HistoryLoad(known=len(records)))
+                return
+            both = np.concatenate([there, fresh])
+            order = np.argsort(both["arrival"], kind="stable")
+            rows = Arranged(np.zeros(len(both), np.int64), both[order])
+            final = finish(rows, self.limits, trusted=order < len(there))
             with store_errors("merge a history"):
-                swapped = self._client.eval(self._swap, 1, key, blob, self._merged(there, fresh), self.limits.life_ms)
+                swapped = self._client.eval(self._swap, 1, key, blob, final.records.tobytes(), self.limits.life_ms)
             if swapped:
-                return len(records) - len(fresh)
+                left_out = HistoryLoad(0, 0, len(records) - len(fresh), final.late, final.old, final.capped)
+                self.merged = self.merged.plus(left_out)
+                return
         raise StoreError(
             f"expected a quiet moment to merge the history of user {user!r}, found it changed {_ATTEMPTS} times.",
             remedy="Run the load again: what is there already stays.",
         )
-
-    def _merged(self, there: NDArray[Any], fresh: NDArray[Any]) -> bytes:
-        both = np.concatenate([there, fresh])
-        order = np.argsort(both["arrival"], kind="stable")
-        rows = Arranged(np.zeros(len(both), np.int64), both[order])
-        return finish(rows, self.limits, trusted=order < len(there)).records.tobytes()
 
     def _read(self, user: str) -> bytes:
         """Return a readable history, or nothing: a foreign one is moved aside and counted."""

@@ -108,8 +108,9 @@ def running_max(codes: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[
     low = int(values.min())
     span = int(values.max()) - low + 1
     rank = np.cumsum(np.r_[0, codes[1:] != codes[:-1]])
-    step = max(1, _REACH // span)
-    edges = np.searchsorted(rank, np.arange(0, int(rank[-1]) + 1 + step, step))
+    runs = int(rank[-1]) + 1
+    step = min(max(1, _REACH // span), runs)
+    edges = np.searchsorted(rank, np.arange(0, runs + step, step))
     for start, end in pairwise(edges.tolist()):
         shift = (rank[start:end] - rank[start]) * span
         result[start:end] = np.maximum.accumulate(values[start:end] - low + shift) - shift + low
