@@ -54,6 +54,12 @@ class CleaningReport:
         removed = {reason: {"count": r.count, "rows": list(r.rows)} for reason, r in self.removed.items()}
         return {"rows_in": self.rows_in, "rows_out": self.rows_out, "removed": removed, "notes": list(self.notes)}
 
+    @classmethod
+    def from_dict(cls, form: Mapping[str, Any]) -> CleaningReport:
+        """Read what `to_dict` wrote."""
+        removed = {reason: Removed(r["count"], tuple(r["rows"])) for reason, r in form["removed"].items()}
+        return cls(form["rows_in"], form["rows_out"], removed, tuple(form["notes"]))
+
     def lines(self) -> list[str]:
         """The report in plain sentences."""
         removed = [f"Removed {r.count:,} rows: {reason} ({r.where()})." for reason, r in self.removed.items()]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sentinel_core.datasets.cleaning import clean
+from sentinel_core.datasets.cleaning import CleaningReport, clean
 from sentinel_core.errors import EmptyDataError
 from tests.datasets.frames import frame
 
@@ -23,6 +23,7 @@ def test_rows_that_cannot_be_placed_are_removed_and_counted(tmp_path: Path) -> N
         },
         "notes": ["a note of the reading."],
     }
+    assert CleaningReport.from_dict(report.to_dict()) == report
     assert report.removed_share == 0.5
     assert report.lines()[0] == "Removed 1 rows: user_id is missing (row 2)."
 

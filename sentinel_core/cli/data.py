@@ -1,0 +1,138 @@
+"""The commands on data: generate, ingest, validate, features."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sentinel_core.cli.output import print_json, reporting
+from sentinel_core.errors import DataError
+from sentinel_core.settings import load_settings
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+File = Annotated[Path, typer.Argument(help="CSV or Parquet.")]
+Columns = Annotated[Path | None, typer.Option(help="Column map, TOML: our_name = 'their name'.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    for command in (generate, ingest, validate, features):
+        app.command()(command)
+
+
+def generate(
+    *,
+    out: Annotated[Path, typer.Option(help="File to write, .csv or .parquet.")],
+    rows: Annotated[int, typer.Option(help="How many transactions.")] = 100_000,
+    fraud_rate: Annotated[float, typer.Option(help="Share of fraud, 0 to 0.2.")] = 0.02,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal rows.")] = 0,
+    end: Annotated[datetime | None, typer.Option(help="Last moment, UTC; the present hour by default.")] = None,
+    drift: Annotated[list[str] | None, typer.Option(help="A change of the world, such as amount=1.5.")] = None,
+    json: Json = False,
+) -> None:
+    """Write generated transactions with labels to a file."""
+    from sentinel_core.flows.generate import write_generated
+
+    last = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) if end is None else end.replace(tzinfo=UTC)
+    drifts = dict(_drift(text) for text in drift or ())
+    with reporting() as reporter, reporter.step(f"Generating {out.name}") as tell:
+        written = write_generated(
+            out, rows=rows, fraud_rate=fraud_rate, seed=seed, end=last, drift=drifts, progress=tell
+        )
+    if json:
+        print_json({"file": str(out), "rows": written, "end": last.isoformat(), "seed": seed})
+    else:
+        typer.echo(f"{out}: {written:,} transactions up to {last:%Y-%m-%d %H:%M} UTC.")
+
+
+def ingest(file: File, columns: Columns = None, json: Json = False) -> None:
+    """Load a history, labelled or not, into PostgreSQL and the online histories."""
+    from sentinel_core.flows.history import load_history
+    from sentinel_core.flows.risk import refresh_risk
+    from sentinel_core.flows.validate import validate_snapshot
+
+    settings, now = load_settings(), datetime.now(UTC)
+    with reporting() as reporter:
+        snapshot, cleaning = _snapshot(reporter, file, columns, now)
+        with reporter.step("Validating") as tell:
+            validate_snapshot(settings, snapshot, progress=tell)
+        with reporter.step("Loading PostgreSQL and Redis") as tell:
+            loaded = load_history(settings, snapshot, now=now, progress=tell)
+        with reporter.step("Refreshing the risk table") as tell:
+            risk = refresh_risk(settings, now=now, progress=tell)
+    if json:
+        print_json({"snapshot": snapshot, **loaded, "risk": risk, "cleaning": cleaning})
+        return
+    _show_cleaning(cleaning)
+    typer.echo(
+        f"{loaded['new_transactions']:,} of {loaded['transactions']:,} transactions and {loaded['new_labels']:,} of "
+        f"{loaded['labels']:,} known labels are new; histories of {loaded['users']:,} users (snapshot {snapshot})."
+    )
+
+
+def validate(file: File, columns: Columns = None, json: Json = False) -> None:
+    """Clean a file and check it by the suite; nothing is loaded."""
+    from sentinel_core.flows.validate import validate_snapshot
+
+    with reporting() as reporter:
+        snapshot, cleaning = _snapshot(reporter, file, columns, datetime.now(UTC))
+        with reporter.step("Validating") as tell:
+            report = validate_snapshot(load_settings(), snapshot, progress=tell)
+    if json:
+        print_json({**report, "cleaning": cleaning})
+        return
+    _show_cleaning(cleaning)
+    typer.echo(
+        f"{file.name}: {report['rows']:,} rows satisfy {report['evaluated']} expectations "
+        f"({report['left_out']} on absent columns left out).\nData docs: {report['docs']}"
+    )
+
+
+def features(
+    file: File,
+    out: Annotated[Path, typer.Option(help="Parquet file to write.")],
+    columns: Columns = None,
+    json: Json = False,
+) -> None:
+    """Write the feature vectors of a file: transaction_id, every feature in catalogue order, the raw categories."""
+    from sentinel_core.flows.features import write_features
+
+    with reporting() as reporter:
+        snapshot, cleaning = _snapshot(reporter, file, columns, datetime.now(UTC))
+        with reporter.step("Building features") as tell:
+            rows = write_features(load_settings(), snapshot, out, progress=tell)
+    if json:
+        print_json({"file": str(out), "rows": rows, "snapshot": snapshot, "cleaning": cleaning})
+        return
+    _show_cleaning(cleaning)
+    typer.echo(f"{out}: vectors of {rows:,} transactions.")
+
+
+def _snapshot(reporter: Any, file: Path, columns: Path | None, now: datetime) -> tuple[str, dict[str, Any]]:
+    from sentinel_core.datasets.snapshot import load_snapshot
+    from sentinel_core.flows.ingest import Request, make_snapshot
+
+    settings = load_settings()
+    request = Request("file", file=str(file), column_map=str(columns) if columns else None)
+    with reporter.step(f"Reading {file.name}") as tell:
+        snapshot = make_snapshot(settings, request, now=now, progress=tell)
+    return snapshot, load_snapshot(settings.home, snapshot).manifest["cleaning"]
+
+
+def _show_cleaning(cleaning: dict[str, Any]) -> None:
+    from sentinel_core.datasets.cleaning import CleaningReport
+
+    for line in CleaningReport.from_dict(cleaning).lines():
+        typer.echo(line)
+
+
+def _drift(text: str) -> tuple[str, float]:
+    name, separator, size = text.partition("=")
+    try:
+        return name, float(size)
+    except ValueError:
+        found = repr(text) if separator else f"{text!r} without '='"
+        raise DataError(f"expected a drift such as amount=1.5, got {found}.", remedy="Write NAME=FACTOR.") from None

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from sentinel_core.cli import main
+from sentinel_core.features.catalog import FEATURE_NAMES
+from sentinel_core.schema import CATEGORY_COLUMNS
+from sentinel_core.settings import Settings
+from tests.datasets.frames import csv
+
+
+class Sentinel:
+    """The command line in this process: what it prints and how it ends."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch, self._capsys = monkeypatch, capsys
+
+    def __call__(self, *arguments: object) -> str:
+        self._monkeypatch.setattr(sys, "argv", ["sentinel", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out = self._capsys.readouterr().out
+        assert ended.value.code == 0, ended.value.code
+        return out
+
+    def json(self, *arguments: object) -> Any:
+        return json.loads(self(*arguments, "--json"))
+
+    def fails(self, *arguments: object) -> str:
+        self._monkeypatch.setattr(sys, "argv", ["sentinel", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert isinstance(ended.value.code, str), ended.value.code
+        assert "\n" not in ended.value.code
+        return ended.value.code
+
+
+@pytest.fixture
+def sentinel(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Sentinel:
+    monkeypatch.setenv("SENTINEL_HOME", str(tmp_path / "home"))
+    return Sentinel(monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.parquet"])
+def test_generated_files_are_what_features_and_validation_read(sentinel: Sentinel, tmp_path: Path, name: str) -> None:
+    rows, out = tmp_path / name, tmp_path / "features.parquet"
+    said = sentinel.json("generate", "--rows", 500, "--seed", 7, "--end", "2026-06-01T10:00:00", "--out", rows)
+    assert said == {"file": str(rows), "rows": 500, "end": "2026-06-01T10:00:00+00:00", "seed": 7}
+    assert sentinel.json("features", rows, "--out", out)["rows"] == 500
+    written = pd.read_parquet(out)
+    assert list(written.columns) == ["transaction_id", *FEATURE_NAMES, *CATEGORY_COLUMNS]
+
+
+def test_csv_and_parquet_give_the_same_features(sentinel: Sentinel, tmp_path: Path) -> None:
+    frames = []
+    for name in ("a.csv", "a.parquet"):
+        sentinel("generate", "--rows", 300, "--end", "2026-06-01T10:00:00", "--out", tmp_path / name)
+        sentinel("features", tmp_path / name, "--out", tmp_path / "features.parquet")
+        frames.append(pd.read_parquet(tmp_path / "features.parquet"))
+    pd.testing.assert_frame_equal(*frames)
+
+
+def test_drift_multiplies_the_amounts(sentinel: Sentinel, tmp_path: Path) -> None:
+    means = []
+    for name, drift in (("a.csv", ()), ("b.csv", ("--drift", "amount=2"))):
+        sentinel("generate", "--rows", 500, "--end", "2026-06-01T10:00:00", "--out", tmp_path / name, *drift)
+        means.append(pd.read_csv(tmp_path / name)["amount"].mean())
+    assert means[1] == pytest.approx(2 * means[0], rel=1e-3)
+
+
+def test_validation_says_what_it_checked_and_removed(sentinel: Sentinel, tmp_path: Path) -> None:
+    rows = pd.read_csv(csv(tmp_path / "a.csv"), dtype=str)
+    ids = rows["transaction_id"]
+    many = pd.concat([rows.assign(transaction_id=ids + f"-{n}") for n in range(10)])
+    pd.concat([many, many.iloc[:1]]).to_csv(tmp_path / "b.csv", index=False)
+    said = sentinel("validate", tmp_path / "b.csv")
+    assert "Removed 1 rows: an exact repetition of an earlier row (row 41)." in said
+    assert "b.csv: 40 rows satisfy " in said
+    assert Path(said.rsplit("Data docs: ", 1)[1].strip()).is_file()
+
+
+def test_a_failing_file_ends_in_one_line(sentinel: Sentinel, tmp_path: Path) -> None:
+    bad = csv(tmp_path / "bad.csv", amount=["1", "-2", "NaN", "4"])
+    for command in (("validate", bad), ("ingest", bad)):
+        message = sentinel.fails(*command)
+        assert "between on amount failed for 1 row (row 2: amount=-2.0)" in message
+        assert "not_be_null on amount failed for 1 row (row 3: amount=nan)" in message
+        assert "rejected rows are in" in message
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"user_id": None}, "expected the column 'user_id' in bad.csv"),
+        ({"amount": ["x", "1", "1", "1"]}, "'amount' of bad.csv, got 'x' in row 1"),
+        ({"timestamp": ["yesterday", "", "", ""]}, "'timestamp' of bad.csv, got 'yesterday' in row 1"),
+        ({"is_fraud": ["7", "0", "0", "0"]}, "'is_fraud' of bad.csv, got '7' in row 1"),
+    ],
+)
+def test_bad_columns_are_named(sentinel: Sentinel, tmp_path: Path, columns: dict[str, Any], message: str) -> None:
+    bad = csv(tmp_path / "bad.csv", **columns)
+    out = tmp_path / "out.parquet"
+    for command in (("validate", bad), ("ingest", bad), ("features", bad, "--out", out)):
+        assert message in sentinel.fails(*command)
+    assert not out.exists()
+    assert not (tmp_path / "home" / "snapshots").exists()
+
+
+def test_arguments_that_cannot_be_are_refused(sentinel: Sentinel, tmp_path: Path) -> None:
+    assert "ends in .csv or .parquet, got 'a.txt'" in sentinel.fails("generate", "--out", tmp_path / "a.txt")
+    assert "a drift such as amount=1.5" in sentinel.fails("generate", "--out", tmp_path / "a.csv", "--drift", "amount")
+    assert "a fraud rate from 0 to 0.2" in sentinel.fails("generate", "--out", tmp_path / "a.csv", "--fraud-rate", 0.5)
+    assert "expected a folder at" in sentinel.fails("generate", "--rows", 100, "--out", tmp_path / "no" / "a.csv")
+    assert "expected a file at" in sentinel.fails("validate", tmp_path / "none.csv")
+    assert "a column map at" in sentinel.fails("validate", csv(tmp_path / "a.csv"), "--columns", tmp_path / "none.toml")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_ingest_loads_once(
+    sentinel: Sentinel, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", str(settings.database_url_given))
+    monkeypatch.setenv("REDIS_URL", str(settings.redis_url_given))
+    monkeypatch.setenv("SENTINEL_REDIS_NAMESPACE", settings.redis_namespace)
+    file = csv(tmp_path / "history.csv")
+    first = sentinel.json("ingest", file)
+    assert (first["new_transactions"], first["new_labels"], first["users"]) == (4, 4, 3)
+    assert first["risk"]["published"] is False  # what happened months ago says nothing about the risk of today
+    said = sentinel("ingest", file)
+    assert "0 of 4 transactions and 0 of 4 known labels are new; histories of 3 users" in said
