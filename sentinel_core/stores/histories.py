@@ -24,7 +24,7 @@ from sentinel_core.stores.keys import Keys
 from sentinel_core.stores.redis_clients import script, set_aside, store_errors
 
 _PIPELINE: Final = 1000
-_ATTEMPTS: Final = 20
+_ATTEMPTS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,24 +103,20 @@ def test_what_the_service_recorded_is_never_judged_late_by_a_load(
 
 
 def test_a_load_beside_a_running_service_loses_no_event(settings: Settings, redis_client: redis.Redis) -> None:
+    def load(number: int) -> None:
+        load_histories(redis_client, settings, ["u"], rows((f"h{number}", number + 1, -1 - number / 100)))
+
     async def main() -> None:
-        client = make_async_client(settings)
-        store = HotStore(client, settings)
-        with make_client(settings) as blocking:
-            loading = asyncio.gather(
-                *(
-                    asyncio.to_thread(load_histories, blocking, settings, ["u"], rows((f"h{k}", k + 1, -1 - k / 100)))
-                    for k in range(40)
-                )
-            )
-            for n in range(300):
+        async with make_async_client(settings) as client:
+            store = HotStore(client, settings)
+            loading = asyncio.gather(*(asyncio.to_thread(load, number) for number in range(15)))
+            for n in range(150):
                 await store.record([record_request(f"t{n}")])
             await loading
-        await client.aclose()
 
     asyncio.run(main())
     names = ids(stored(redis_client, settings))
-    assert len(names) == len(set(names)) == 340
+    assert len(names) == len(set(names)) == 165
 
 
 @pytest.mark.parametrize("foreign", [b"garbage", None], ids=["bytes", "a list"])
