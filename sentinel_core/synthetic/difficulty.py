@@ -72,17 +72,15 @@ class Difficulty:
     testing_amount: tuple[float, float] = (0.50, 5.00)
     gathering_merchants: float = 0.05
     """Share of merchants where fraud gathers at any time, each for one to five weeks."""
-    victim_activity_power: float = 0.5
-    """Victims are drawn in proportion to their activity to this power: cards that are used more leak more."""
 
     plain: tuple[Cues, Cues, Cues] = field(
         default=(
-            Cues(0.80, 0.65, 0.50, 0.60, 3, 2, 5.0, 12, 1500.0, 0.9, 3.5, 0.55),
-            Cues(0.80, 0.50, 0.50, None, 2, 1, 3.0, 7, 600.0, 0.8, 1100.0, 0.75),
-            Cues(0.85, 0.55, 0.55, None, 2, 5, 14.0, 40, 20.0, 0.8),
+            Cues(0.85, 0.70, 0.65, 0.65, 3, 2, 5.0, 12, 1500.0, 0.9, 4.5, 0.50),
+            Cues(0.85, 0.55, 0.60, None, 2, 1, 3.0, 7, 600.0, 0.8, 1500.0, 0.70),
+            Cues(0.90, 0.60, 0.65, None, 2, 5, 14.0, 40, 10.0, 0.8),
         )
     )
-    burst: Cues = field(default=Cues(1.0, 0.55, 0.55, None, 2, 15, 40.0, 80, 8.0, 0.5))
+    burst: Cues = field(default=Cues(1.0, 0.60, 0.65, None, 3, 15, 40.0, 80, 5.0, 0.5))
     """A card-testing burst against one merchant over many cards."""
     ambiguous: tuple[Cues, Cues, Cues] = field(
         default=(

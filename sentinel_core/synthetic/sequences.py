@@ -72,10 +72,9 @@ class Sequences:
 
 
 def draw_sequences(rng: np.random.Generator, scene: Scene, plan: Plan, n: int) -> Sequences:
-    """Draw n sequences; victims in proportion to a power of their activity."""
+    """Draw n sequences with all that stays the same through each."""
     pop, cues = scene.population, plan.cues
-    weight = pop.rate**scene.hard.victim_activity_power
-    victim = rng.choice(len(pop), n, p=weight / weight.sum())
+    victim = draw_victims(rng, pop, n)
     home = pop.country[victim]
     ring = (scene.codes.rings * rng.random(n) ** 1.5).astype(np.int64)
     ring = np.where(rng.random(n) < plan.ring_share, ring, -1)
@@ -144,11 +143,15 @@ def _offsets(rng: np.random.Generator, cues: Cues, steps: IntArray) -> IntArray:
     return offset
 
 
-def cards_tried(rng: np.random.Generator, n_users: int, n: int) -> IntArray:
+def draw_victims(rng: np.random.Generator, pop: Population, n: int) -> IntArray:
+    """Draw n victims in proportion to their activity: cards that are used more leak more."""
+    return rng.choice(len(pop), n, p=pop.rate / pop.rate.sum())
+
+
+def cards_tried(rng: np.random.Generator, pop: Population, n: int) -> IntArray:
     """Give the users whose cards n attempts of bursts try: one after another, some twice in a row."""
     fresh = rng.random(n) >= SAME_CARD_IN_BURST
-    cards = rng.integers(0, n_users, n)
-    tried: IntArray = cards[np.maximum.accumulate(np.where(fresh, np.arange(n), 0))]
+    tried: IntArray = draw_victims(rng, pop, n)[np.maximum.accumulate(np.where(fresh, np.arange(n), 0))]
     return tried
 
 
@@ -197,5 +200,5 @@ def spell_out(rng: np.random.Generator, scene: Scene, plan: Plan, drawn: Sequenc
     kept = np.nonzero((time >= scene.clock.start) & (time < scene.clock.end))[0][: plan.rows]
     of, time = of[kept], time[kept]
     sequence = plan.first_sequence + np.cumsum(np.diff(of, prepend=of[:1]) != 0)
-    victim = cards_tried(rng, len(scene.population), len(of)) if plan.burst else drawn.victim[of]
+    victim = cards_tried(rng, scene.population, len(of)) if plan.burst else drawn.victim[of]
     return Steps(of, sequence, time, victim)

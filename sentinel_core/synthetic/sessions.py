@@ -29,7 +29,7 @@ class Size:
 
 
 OUTING: Final = Size(0.28, 0.5, 8)
-MICRO_RUN: Final = Size(1.0, 0.25, 20)
+MICRO_RUN: Final = Size(1.0, 0.35, 12)
 SETUP: Final = Size(1.0, 0.7, 4)
 OUTING_GAP: Final = (360.0, 1.0, 7200.0)
 """Median seconds, log-scale sigma and longest time between two payments of one outing."""

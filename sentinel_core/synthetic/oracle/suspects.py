@@ -85,14 +85,14 @@ def suspects(simulation: Simulation) -> tuple[Suspect, ...]:
 
 def densities(simulation: Simulation, e: Evidence, days: int) -> Densities:
     """Give the densities of all suspects' steps; `days` is the length of the window."""
-    activity = join(simulation.populations, "rate") ** simulation.difficulty.victim_activity_power
+    activity = join(simulation.populations, "rate")
     victim = (activity / activity.sum())[e.user]
     pool, gathering = pool_share(simulation, e), gathering_share(simulation, e)
     columns: list[tuple[Floats, ...]] = []
     for suspect in suspects(simulation):
         cues = suspect.cues
         step = _step(simulation, e, suspect)
-        rate = suspect.rows / cues.mean_steps * victim + suspect.single_rows / TRIES_A_CARD / len(activity)
+        rate = (suspect.rows / cues.mean_steps + suspect.single_rows / TRIES_A_CARD) * victim
         by_phone, by_other = _beginnings(simulation, e, suspect, pool, gathering)
         chance = sum(weight for pattern, weight in cue_patterns(cues).items() if pattern[2])
         merchant = chance * gathering + (1.0 - chance) * pool
