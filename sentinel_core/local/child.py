@@ -96,22 +96,22 @@ def _wait(child: Child, ready: Callable[[], bool], log: Path) -> None:
 def _check_progress(child: Child, deadline: float, log: Path) -> None:
     if child.process.poll() is not None:
         raise LocalError(
-            f"expected {child.name} to start, it exited with code {child.process.returncode}: {last_line(log)}",
+            f"expected {child.name} to start, it exited with code {child.process.returncode}: {last_line(log)}.",
             remedy=f"See {log}.",
         )
     if time.monotonic() > deadline:
         raise LocalError(
-            f"expected {child.name} to answer within {READY_SECONDS:.0f} s, it did not: {last_line(log)}",
+            f"expected {child.name} to answer within {READY_SECONDS:.0f} s, it did not: {last_line(log)}.",
             remedy=f"See {log}.",
         )
 
 
 def last_line(log: Path) -> str:
-    """Return the last line of a log that says something; `(its log is empty)` where there is none."""
+    """Return the last line of a log that is not blank, without its full stop; `(its log is empty)` where all are."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 8192))
             lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
     except FileNotFoundError:
         lines = []
-    return lines[-1] if lines else "(its log is empty)"
+    return lines[-1].rstrip(".") if lines else "(its log is empty)"

@@ -10,6 +10,7 @@ from typing import Final
 
 from pydantic import AliasChoices
 
+from sentinel_core.local.identity import has_account
 from sentinel_core.settings import Settings
 
 PROCESS_VARIABLE: Final = "SENTINEL_PROCESS"
@@ -58,8 +59,11 @@ def process_environment(settings: Settings, name: str, extra: Mapping[str, str])
     A variable of `extra` that our environment holds already stays: who sets AIRFLOW__CORE__PARALLELISM means it.
     """
     ours = dict(os.environ)
+    # Airflow wants its user to have a name, which a container that runs as any number does not give it.
+    nameless = {} if has_account() else {"LOGNAME": "sentinel"}
     path = os.pathsep.join([str(Path(sys.executable).parent), ours.get("PATH", os.defpath)])
     return {
+        **nameless,
         **extra,
         **ours,
         **QUIET,

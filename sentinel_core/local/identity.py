@@ -23,19 +23,31 @@ class Identity(StrEnum):
     """Who a server runs as."""
 
     SELF = "self"
-    """We are an ordinary user: nothing to do."""
+    """We are an ordinary user with an account: nothing to do."""
     NAMESPACE = "namespace"
-    """Root outside, `nobody` inside a user namespace: files stay ours, no account and no chown is needed."""
+    """Ourselves outside, `nobody` inside a user namespace: files stay ours, no account and no chown is needed."""
     NOBODY = "nobody"
     """The account `nobody`, where user namespaces are forbidden (Docker's seccomp profile, macOS)."""
 
 
 def choose_identity() -> Identity:
     """Return the gentlest identity that works here for a server that refuses root."""
-    if os.geteuid() != 0:
+    root = os.geteuid() == 0
+    if not root and has_account():
         return Identity.SELF
     probe = subprocess.run(launcher(Identity.NAMESPACE, ["/bin/sh", "-c", ":"]), capture_output=True, check=False)
-    return Identity.NAMESPACE if probe.returncode == 0 else Identity.NOBODY
+    if probe.returncode == 0:
+        return Identity.NAMESPACE
+    return Identity.NOBODY if root else Identity.SELF
+
+
+def has_account() -> bool:
+    """Whether our user has a name, which initdb wants; in a container that runs as any number it has none."""
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        return False
+    return True
 
 
 def launcher(identity: Identity, command: list[str]) -> list[str]:

@@ -50,7 +50,7 @@ def _migrate_airflow(settings: Settings) -> None:
         )
     if done.returncode != 0:
         raise LocalError(
-            f"expected `airflow db migrate` to succeed, it exited with code {done.returncode}: {last_line(log)}",
+            f"expected `airflow db migrate` to succeed, it exited with code {done.returncode}: {last_line(log)}.",
             remedy=f"See {log}.",
         )
     write_private(marker, json.dumps(_schema(settings)))

@@ -55,17 +55,18 @@ def make_cluster(
 ) -> Cluster:
     """Choose programs, identity and place for the cluster of a home, and create its data directory where absent.
 
-    The data lie in home/postgres; where only the account `nobody` may run the server and cannot get
-    there (a home under /root), in /var/lib/sentinelml. Raises `LocalError` where PostgreSQL is not to be found,
-    or the data directory is of another version or cannot be made.
+    The data lie in home/postgres; where only the account `nobody` may run the server and cannot get there (a home
+    under /root), in a folder of /var/lib/sentinelml. Raises `LocalError` where PostgreSQL is not to be found, or the
+    data directory is of another version or cannot be made.
     """
     who = identity or choose_identity()
     programs = find_postgres()
     home.mkdir(parents=True, exist_ok=True)
     if who is Identity.NOBODY:
-        home, programs = _within_reach(home, programs)
-    cluster = Cluster(home / "postgres", port, password, programs, who, options)
-    with (home / ".postgres.lock").open("w") as lock:
+        programs = _programs_for_nobody(home, programs)
+    place = _place(home, who)
+    cluster = Cluster(place / "postgres", port, password, programs, who, options)
+    with (place / ".postgres.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not cluster.folder.exists():
             _initialise(cluster)
@@ -197,7 +198,7 @@ def _initialise(cluster: Cluster) -> None:
             )
         if done.returncode != 0:
             raise LocalError(
-                f"expected initdb to make {cluster.folder}, it exited with code {done.returncode}: {last_line(log)}",
+                f"expected initdb to make {cluster.folder}, it exited with code {done.returncode}: {last_line(log)}.",
                 remedy=f"See {log}; `sentinel doctor` checks disk and memory.",
             )
         data.rename(cluster.folder)
@@ -228,24 +229,43 @@ def _own(folder: Path, identity: Identity) -> None:
         give(folder, user, group)
 
 
-def _within_reach(home: Path, programs: PostgresPrograms) -> tuple[Path, PostgresPrograms]:
-    """Return a home and programs that the account `nobody` can get to, copying the programs where needed."""
-    shared = _SHARED / hashlib.blake2b(str(home).encode(), digest_size=6).hexdigest()
-    if nobody_reaches(programs.postgres):
-        reachable = programs
-    else:
-        root = programs.folder.parent
-        copy = shared / root.parent.name / root.name
-        if not copy.exists():
-            # The wheel's libraries lie beside it and are found by relative path: keep them so.
-            libraries = root.parent.with_name(f"{root.parent.name}.libs")
-            if libraries.exists():
-                shutil.copytree(libraries, shared / libraries.name, dirs_exist_ok=True)
-            partial = copy.with_name(f"{copy.name}.new")
-            shutil.copytree(root, partial, dirs_exist_ok=True)
-            partial.rename(copy)
-        reachable = PostgresPrograms(copy / programs.folder.name)
-    if nobody_reaches(home):
-        return home, reachable
+def _shared(home: Path) -> Path:
+    return _SHARED / hashlib.blake2b(str(home).encode(), digest_size=6).hexdigest()
+
+
+def _place(home: Path, identity: Identity) -> Path:
+    """Return the folder for the data directory: the home, or a shared one where the server cannot get into it.
+
+    Data that lie in the shared one stay there; data that the server cannot reach any more move.
+    """
+    shared = _shared(home)
+    if (shared / "postgres").exists():
+        return shared
+    if identity is not Identity.NOBODY or nobody_reaches(home):
+        return home
     shared.mkdir(parents=True, exist_ok=True)
-    return shared, reachable
+    if (home / "postgres").exists():
+        moving = shared / "postgres.moving"
+        shutil.rmtree(moving, ignore_errors=True)
+        shutil.copytree(home / "postgres", moving, symlinks=True)
+        moving.rename(shared / "postgres")
+        shutil.rmtree(home / "postgres")
+    return shared
+
+
+def _programs_for_nobody(home: Path, programs: PostgresPrograms) -> PostgresPrograms:
+    """Return programs that the account `nobody` can run, copied where the environment is out of its reach."""
+    if nobody_reaches(programs.postgres):
+        return programs
+    root = programs.folder.parent
+    shared = _shared(home)
+    copy = shared / root.parent.name / root.name
+    if not copy.exists():
+        # The wheel's libraries lie beside it and are found by relative path: keep them so.
+        libraries = root.parent.with_name(f"{root.parent.name}.libs")
+        if libraries.exists():
+            shutil.copytree(libraries, shared / libraries.name, dirs_exist_ok=True)
+        partial = copy.with_name(f"{copy.name}.new")
+        shutil.copytree(root, partial, dirs_exist_ok=True)
+        partial.rename(copy)
+    return PostgresPrograms(copy / programs.folder.name)

@@ -72,7 +72,7 @@ def _check_alive(
             supervisor.halt(process.name)
             log = Layout.of(settings).log(process.name)
             raise LocalError(
-                f"expected {process.title} to start, it exited {max(_STARTS, len(seen) - 1)} times: {last_line(log)}",
+                f"expected {process.title} to start, it exited {max(_STARTS, len(seen) - 1)} times: {last_line(log)}.",
                 remedy=f"See `sentinel logs {process.name}`.",
             )
 
@@ -81,7 +81,7 @@ def _check_time(settings: Settings, process: Process, deadline: float) -> None:
     if time.monotonic() > deadline:
         log = Layout.of(settings).log(process.name)
         raise LocalError(
-            f"expected {process.title} to be well within {_HEALTHY_SECONDS:.0f} s, it is not: {last_line(log)}",
+            f"expected {process.title} to be well within {_HEALTHY_SECONDS:.0f} s, it is not: {last_line(log)}.",
             remedy=f"See `sentinel logs {process.name}`.",
         )
 

@@ -94,7 +94,7 @@ class Supervisor:
         while not self.alive():
             if done.returncode != 0 or time.monotonic() > deadline:
                 reason = done.stderr.strip().splitlines()[-1:] or [last_line(log)]
-                raise LocalError(f"expected the supervisor to start, it did not: {reason[0]}", remedy=f"See {log}.")
+                raise LocalError(f"expected the supervisor to start, it did not: {reason[0]}.", remedy=f"See {log}.")
             time.sleep(0.05)
 
     def states(self) -> dict[str, ProcessState]:
