@@ -70,6 +70,7 @@ class Settings(BaseSettings):
     max_file_gb: float = Field(4.0, gt=0)
 
     model_name: str = "fraud_detector"
+    bundle: Path | None = None
     redis_namespace: str = Field("sentinel", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
     redis_slots: int = Field(16, ge=1, le=16384)
     answer_ttl_seconds: int = Field(3600, ge=1)

@@ -15,13 +15,14 @@ from sentinel_core import __version__
 from sentinel_core.errors import SentinelError
 from sentinel_core.schema import Label, Transaction
 from serving import routes_labels, routes_model, routes_monitoring, routes_predict
-from serving.errors import Problem, to_problem
+from serving.errors import HttpError, to_problem
 from serving.logs import get_logger
 from serving.middleware import RequestContext
 from serving.routes_predict import BatchRequest
 from serving.wire import problem_answer
 
 ROUTERS: Final = (routes_predict.router, routes_labels.router, routes_model.router, routes_monitoring.router)
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _CODES: Final = {404: "not_found", 405: "method_not_allowed"}
 _DESCRIPTION: Final = (
     "Scores card transactions for fraud. Every answer that is not a success has the form "
@@ -35,19 +36,19 @@ def make_app() -> FastAPI:
     app = FastAPIOffline(title="SentinelML", version=__version__, description=_DESCRIPTION)
     app.state.runtime = None
     app.add_middleware(RequestContext, metrics=lambda: app.state.runtime and app.state.runtime.metrics)
-    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(HttpError, _on_problem)
     app.add_exception_handler(SentinelError, _on_sentinel_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     for router in ROUTERS:
         app.include_router(router)
     # BentoML answers what no route here knows; below /api the form of the error is ours.
-    app.router.add_route("/api/{rest:path}", _unknown, methods=None, include_in_schema=False)
+    app.router.add_route("/api/{rest:path}", _unknown, methods=METHODS, include_in_schema=False)
     _describe_bodies(app)
     return app
 
 
 async def _on_problem(_request: Request, error: Exception) -> Response:
-    if not isinstance(error, Problem):
+    if not isinstance(error, HttpError):
         raise error
     return problem_answer(error)
 
@@ -65,7 +66,7 @@ async def _on_http_exception(_request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     code = _CODES.get(error.status_code, "http_error")
-    return problem_answer(Problem(error.status_code, code, str(error.detail), headers=error.headers))
+    return problem_answer(HttpError(error.status_code, code, str(error.detail), headers=error.headers))
 
 
 async def _unknown(request: Request) -> Response:
@@ -73,12 +74,12 @@ async def _unknown(request: Request) -> Response:
     allowed: set[str] = set()
     for route in request.app.router.routes:
         methods = getattr(route, "methods", None)
-        if methods and route.matches(request.scope)[0] is Match.PARTIAL:
+        if methods and route.endpoint is not _unknown and route.matches(request.scope)[0] is Match.PARTIAL:
             allowed |= methods
     if allowed:
         headers = {"Allow": ", ".join(sorted(allowed))}
-        return problem_answer(Problem(405, "method_not_allowed", f"{path} does not take {method}.", headers=headers))
-    return problem_answer(Problem(404, "not_found", "There is no such path; /docs lists those that are."))
+        return problem_answer(HttpError(405, "method_not_allowed", f"{path} does not take {method}.", headers=headers))
+    return problem_answer(HttpError(404, "not_found", "There is no such path; /docs lists those that are."))
 
 
 def _describe_bodies(app: FastAPI) -> None:

@@ -18,7 +18,7 @@ class DeadlineError(SentinelError):
     """A request was not answered in time (HTTP 503); what it recorded is still scored."""
 
 
-class Problem(Exception):
+class HttpError(Exception):
     """A request that ends in an error: the status, a code for programs and a detail for people.
 
     `detail` is a sentence, or for 422 a list of {"field", "message"} (and "index" in a batch).
@@ -32,19 +32,19 @@ class Problem(Exception):
         self.headers = dict(headers or {})
 
 
-def to_problem(error: SentinelError) -> Problem:
+def to_problem(error: SentinelError) -> HttpError:
     """Translate a typed error to its answer; texts that could name hosts or files stay in the log."""
     if isinstance(error, PayloadConflictError):
-        return Problem(409, "payload_conflict", str(error))
+        return HttpError(409, "payload_conflict", str(error))
     retry = {"Retry-After": str(TOO_BUSY_RETRY_SECONDS)}
     if isinstance(error, NoModelError):
-        return Problem(503, "no_model", str(error), headers=retry)
+        return HttpError(503, "no_model", str(error), headers=retry)
     if isinstance(error, DeadlineError):
-        return Problem(503, "deadline_exceeded", str(error), headers=retry)
+        return HttpError(503, "deadline_exceeded", str(error), headers=retry)
     if isinstance(error, StoreError):
         detail = (
             "A store that this request needs is away. Send the same request again: a transaction with a "
             "transaction_id or a timestamp is counted once however often it comes."
         )
-        return Problem(503, "store_unavailable", detail, headers=retry)
-    return Problem(500, "internal_error", "The request failed for a reason that is in the service's log.")
+        return HttpError(503, "store_unavailable", detail, headers=retry)
+    return HttpError(500, "internal_error", "The request failed for a reason that is in the service's log.")

@@ -32,9 +32,7 @@ class Ledger:
     `backlog` tells how many entries of the streams are not in PostgreSQL yet; `clock` gives aware UTC times.
     """
 
-    def __init__(
-        self, engine: Engine, backlog: Callable[[], Awaitable[int]], clock: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, engine: Engine, backlog: Callable[[], Awaitable[int]], clock: Callable[[], datetime]) -> None:
         self._engine = engine
         self._backlog = backlog
         self._clock = clock

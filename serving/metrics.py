@@ -19,7 +19,24 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-LATENCY_BUCKETS: Final = (0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+LATENCY_BUCKETS: Final = (
+    0.0005,
+    0.001,
+    0.0015,
+    0.002,
+    0.003,
+    0.005,
+    0.0075,
+    0.01,
+    0.015,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1,
+    5,
+)
 """Upper bounds in seconds, close together where the answers are."""
 BATCH_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
@@ -30,7 +47,10 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
-            "sentinel_requests", "Answers by route, method and status", ["route", "method", "status"], registry=self.registry
+            "sentinel_requests",
+            "Answers by route, method and status",
+            ["route", "method", "status"],
+            registry=self.registry,
         )
         self.latency = Histogram(
             "sentinel_request_seconds",
@@ -43,12 +63,23 @@ class Metrics:
             "sentinel_batch_size", "Transactions in one micro-batch", buckets=BATCH_BUCKETS, registry=self.registry
         )
         self.predictions = Counter(
-            "sentinel_predictions", "Transactions scored, by model and decision", ["model_version", "prediction"], registry=self.registry
+            "sentinel_predictions",
+            "Transactions scored, by model and decision",
+            ["model_version", "prediction"],
+            registry=self.registry,
         )
-        self.cache_hits = Counter("sentinel_cache_hits", "Transactions answered from a stored answer", registry=self.registry)
-        self.late = Counter("sentinel_late_transactions", "Transactions too old for their user's history", registry=self.registry)
-        self.store_errors = Counter("sentinel_store_errors", "Calls that a store did not answer", ["store"], registry=self.registry)
-        self.refused_bundles = Counter("sentinel_refused_bundles", "Bundles that were not taken into service", registry=self.registry)
+        self.cache_hits = Counter(
+            "sentinel_cache_hits", "Transactions answered from a stored answer", registry=self.registry
+        )
+        self.late = Counter(
+            "sentinel_late_transactions", "Transactions too old for their user's history", registry=self.registry
+        )
+        self.store_errors = Counter(
+            "sentinel_store_errors", "Calls that a store did not answer", ["store"], registry=self.registry
+        )
+        self.refused_bundles = Counter(
+            "sentinel_refused_bundles", "Bundles that were not taken into service", registry=self.registry
+        )
 
     def render(self, now: Now) -> bytes:
         """Write the exposition text of all workers, with the figures that only this moment knows."""
@@ -60,7 +91,7 @@ class Metrics:
         return generate_latest(registry) + generate_latest(self.registry)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Now(Collector):
     """What is read at the moment of a scrape: the model in service and what waits in the streams.
 

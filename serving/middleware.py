@@ -14,7 +14,7 @@ from uuid import uuid4
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.errors import Problem
+from serving.errors import HttpError
 from serving.logs import get_logger
 from serving.metrics import Metrics
 from serving.wire import problem_answer
@@ -58,7 +58,9 @@ class RequestContext:
                 log.exception("request failed", path=scope["path"], method=scope["method"])
                 if status:
                     raise
-                failure = Problem(500, "internal_error", "The request failed for a reason that is in the service's log.")
+                failure = HttpError(
+                    500, "internal_error", "The request failed for a reason that is in the service's log."
+                )
                 await problem_answer(failure)(scope, receive, reply)
             finally:
                 self._count(scope, status, time.perf_counter() - started)

@@ -1,8 +1,8 @@
 """The recorder: from the event streams into PostgreSQL, each entry once (`python -m serving.recorder`).
 
-It reads as one consumer of a group, writes a batch in one transaction, and acknowledges and deletes after the commit. Killed
-at any instruction it finds on its next start what it held, and writing that again changes nothing. While PostgreSQL or
-Redis is away it keeps what it read, waits, and goes on by itself.
+It reads as one consumer of a group, writes a batch in one transaction, and acknowledges and deletes after the commit.
+Killed at any instruction it finds on its next start what it held, and writing that again changes nothing. While
+PostgreSQL or Redis is away it keeps what it read, waits, and goes on by itself.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ class Recorder:
     `clock` gives aware UTC times. A batch that was begun is finished before `run` returns.
     """
 
-    def __init__(self, settings: Settings, engine: Engine, streams: EventStreams, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, settings: Settings, engine: Engine, streams: EventStreams, clock: Callable[[], datetime]
+    ) -> None:
         self._engine = engine
         self._streams = streams
         self._clock = clock
@@ -73,7 +75,7 @@ class Recorder:
                     resumed = True
                 self.step()
             except (StoreError, SQLAlchemyError) as error:
-                # What was read and not written is in memory and in the group's pending list: nothing is lost by waiting.
+                # What was read and not written is in memory and in the group's pending list: waiting loses nothing.
                 self._report(error)
                 self._beat(force=True)
                 self._stopping.wait(pause)
@@ -158,7 +160,7 @@ def main() -> int:
         recorder = make_recorder(settings, lambda: datetime.now(UTC))
     except SentinelError as error:
         configure("INFO", process="recorder")
-        log.error("recorder cannot start", reason=str(error))
+        log.critical("recorder cannot start", reason=str(error))
         return 1
     signal.signal(signal.SIGTERM, recorder.stop)
     signal.signal(signal.SIGINT, recorder.stop)

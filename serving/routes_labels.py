@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 from starlette.responses import Response
 
 from sentinel_core.schema import Label
-from serving.errors import Problem
+from serving.errors import HttpError
 from serving.runtime import runtime_of
 from serving.wire import ErrorBody, answer, parse, read_body
 
@@ -64,8 +64,9 @@ async def add_labels(request: Request) -> Response:
     labels = parse(MANY, body, list_field="") if many else [parse(ONE, body)]
     results = await runtime.ledger.add_labels(labels)
     if not many and results[0].status == "unknown_transaction":
-        raise Problem(404, "unknown_transaction", f"No transaction {results[0].transaction_id!r} is known.")
+        raise HttpError(404, "unknown_transaction", f"No transaction {results[0].transaction_id!r} is known.")
     outcomes = [
-        {"transaction_id": one.transaction_id, "status": STATUS_CODES[one.status], "result": one.status} for one in results
+        {"transaction_id": one.transaction_id, "status": STATUS_CODES[one.status], "result": one.status}
+        for one in results
     ]
     return answer({"results": outcomes, "recorded": sum(one.status == "recorded" for one in results)})

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from sentinel_core.schema import ID_MAX_LENGTH
-from serving.errors import Problem
+from serving.errors import HttpError
 from serving.runtime import runtime_of
 from serving.wire import ErrorBody, answer
 
@@ -47,7 +47,7 @@ async def stored_prediction(request: Request, transaction_id: str) -> Response:
 
 
 def describe(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Arrange a row of `get_prediction` as the route's answer; `prediction` and `label` are null where there is none."""
+    """Arrange a row of `get_prediction` as the route's answer; a prediction or label that there is not is null."""
     apart = {*HIDDEN, *_VECTOR, *_ANSWER, *_LABEL, "prediction_time_ms", "answered_at"}
     names = [feature["name"] for feature in row["feature_set"] or ()]
     vector = row["features"]
@@ -70,5 +70,5 @@ def describe(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _unknown() -> Problem:
-    return Problem(404, "not_found", "No transaction with this id is known.")
+def _unknown() -> HttpError:
+    return HttpError(404, "not_found", "No transaction with this id is known.")

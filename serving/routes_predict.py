@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from sentinel_core.errors import PayloadConflictError, SentinelError
 from sentinel_core.schema import Prediction, Transaction
-from serving.errors import Problem, to_problem
+from serving.errors import HttpError, to_problem
 from serving.runtime import runtime_of
 from serving.wire import ErrorBody, answer, parse, read_body
 
@@ -77,11 +77,11 @@ async def predict_batch(request: Request) -> Response:
 
 
 def _raise_first_error(scored: list[dict[str, Any] | SentinelError]) -> None:
-    # The others are scored and recorded by now: without the item in conflict, the same batch is answered from what was stored.
+    # The others are recorded by now: without the item in conflict, the same batch is answered from what was stored.
     for index, item in enumerate(scored):
         if isinstance(item, PayloadConflictError):
             problem = to_problem(item)
-            raise Problem(problem.status, problem.code, f"transactions[{index}]: {problem.detail}")
+            raise HttpError(problem.status, problem.code, f"transactions[{index}]: {problem.detail}")
     for item in scored:
         if isinstance(item, SentinelError):
             raise item

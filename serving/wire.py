@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.errors import Problem
+from serving.errors import HttpError
 
 ERRORS_SHOWN: Final = 20
 _FIELD_SHOWN: Final = 128
@@ -36,7 +36,7 @@ class ErrorBody(BaseModel):
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Read a request's body of at most `limit` bytes; raises a 413 `Problem` as soon as it is longer."""
+    """Read a request's body of at most `limit` bytes; raises a 413 `HttpError` as soon as it is longer."""
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared) > limit:
         raise _too_large(limit)
@@ -51,7 +51,7 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 
 def parse(adapter: TypeAdapter[T], body: bytes, *, list_field: str | None = None) -> T:
-    """Validate a JSON body; raises a 422 `Problem` that names each field and its bound.
+    """Validate a JSON body; raises a 422 `HttpError` that names each field and its bound.
 
     `list_field` names the field whose items are reported by index; "" stands for the body itself.
     """
@@ -59,7 +59,9 @@ def parse(adapter: TypeAdapter[T], body: bytes, *, list_field: str | None = None
         return adapter.validate_json(body)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
-        raise Problem(422, "validation_error", [_detail(e["loc"], e["msg"], list_field) for e in found[:ERRORS_SHOWN]]) from None
+        raise HttpError(
+            422, "validation_error", [_detail(e["loc"], e["msg"], list_field) for e in found[:ERRORS_SHOWN]]
+        ) from None
 
 
 def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -68,7 +70,7 @@ def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = 
     return Response(body, status, headers, media_type="application/json")
 
 
-def problem_answer(problem: Problem) -> Response:
+def problem_answer(problem: HttpError) -> Response:
     """Answer with an error in the form of `ErrorBody`."""
     return answer({"error": problem.code, "detail": problem.detail}, problem.status, problem.headers)
 
@@ -92,5 +94,5 @@ def _detail(location: tuple[int | str, ...], message: str, list_field: str | Non
     return item | {"field": name[:_FIELD_SHOWN], "message": message.removeprefix("Value error, ")}
 
 
-def _too_large(limit: int) -> Problem:
-    return Problem(413, "body_too_large", f"The body is longer than the limit of {limit} bytes.")
+def _too_large(limit: int) -> HttpError:
+    return HttpError(413, "body_too_large", f"The body is longer than the limit of {limit} bytes.")

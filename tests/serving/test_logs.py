@@ -48,9 +48,13 @@ def test_what_must_not_be_read_is_masked_at_any_depth(lines: io.StringIO) -> Non
     assert read(lines)[0]["url"] == "postgresql+psycopg2://***@127.0.0.1/db"
 
 
+def refuse_a_row() -> None:
+    raise ValueError("refused\nDETAIL: row (203.0.113.7, 4242)")
+
+
 def test_a_failure_names_its_type_its_first_line_and_its_frames(lines: io.StringIO) -> None:
     try:
-        raise ValueError("refused\nDETAIL: row (203.0.113.7, 4242)")
+        refuse_a_row()
     except ValueError:
         logs.get_logger("serving.test").exception("batch failed")
     (line,) = read(lines)

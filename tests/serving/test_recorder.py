@@ -141,7 +141,9 @@ def test_postgresql_away_is_waited_for_and_nothing_is_lost(
     settings: Settings, engine: Engine, redis_client: redis.Redis
 ) -> None:
     name = engine.url.database
-    away = settings.model_copy(update={"database_url_given": str(settings.database_url_given).replace(str(name), f"{name}_x")})
+    away = settings.model_copy(
+        update={"database_url_given": str(settings.database_url_given).replace(str(name), f"{name}_x")}
+    )
     feed(redis_client, settings, 0, 50)
     with running(away):
         until("a heartbeat that says why", lambda: _says(settings.home, healthy=False))

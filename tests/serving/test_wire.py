@@ -9,7 +9,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from sentinel_core.schema import Transaction
-from serving.errors import Problem
+from serving.errors import HttpError
 from serving.routes_predict import BatchRequest
 from serving.wire import ERRORS_SHOWN, parse
 
@@ -25,7 +25,7 @@ GOOD: dict[str, Any] = {
 
 
 def refusal(adapter: TypeAdapter[Any], body: bytes, **kwargs: Any) -> list[dict[str, Any]]:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(HttpError) as caught:
         parse(adapter, body, **kwargs)
     assert (caught.value.status, caught.value.code) == (422, "validation_error")
     detail: list[dict[str, Any]] = caught.value.detail

@@ -1,0 +1,104 @@
+"""From requests to what the kernel, the store and the stream take, and from decisions to answers and log entries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentinel_core.features.events import Events
+from sentinel_core.schema import (
+    BANK_TRANSFER,
+    CATEGORY_COLUMNS,
+    Prediction,
+    from_micros,
+    hash_text,
+    to_cents,
+    to_micros,
+)
+from sentinel_core.stores.bodies import Answered, accepted
+from sentinel_core.stores.redis_store import CommitRequest, RecordRequest
+from serving.identity import Identified, event_id
+
+
+def to_events(items: Sequence[Identified]) -> Events:
+    """Arrange identified transactions as kernel input, one row each; `arrival` is 0 until the store gives it."""
+    given = [item.transaction for item in items]
+    return Events(
+        id_hash=_hashes([item.transaction_id for item in items]),
+        user=_hashes([t.user_id for t in given]),
+        merchant=_hashes([t.merchant_id for t in given]),
+        device=_hashes([t.device_id for t in given]),
+        country=_hashes([t.location_country for t in given]),
+        time=np.array([to_micros(item.timestamp) for item in items], np.int64),
+        cents=np.array([to_cents(t.amount) for t in given], np.int64),
+        arrival=np.zeros(len(items), np.int64),
+        is_bank_transfer=np.array([t.transaction_type == BANK_TRANSFER for t in given], np.bool_),
+    )
+
+
+def categories(items: Sequence[Identified]) -> dict[str, list[str | None]]:
+    """Return the raw categories that accompany the vectors, by column."""
+    return {name: [getattr(item.transaction, name) for item in items] for name in CATEGORY_COLUMNS}
+
+
+def record_requests(items: Sequence[Identified], events: Events, currency: str) -> list[RecordRequest]:
+    """Return what `HotStore.record` takes: the packed record and the body of the `accepted` entry of each."""
+    hashes = np.array([item.payload_hash for item in items], np.uint64)
+    packed = events.records(hashes)
+    blob, size = packed.tobytes(), packed.dtype.itemsize
+    return [
+        RecordRequest(
+            transaction_id=item.transaction_id,
+            user_id=item.transaction.user_id,
+            record=blob[place * size : (place + 1) * size],
+            accepted=accepted(
+                item.transaction,
+                transaction_id=item.transaction_id,
+                timestamp=item.timestamp,
+                arrived_at=item.arrived_at,
+                currency=currency,
+            ),
+        )
+        for place, item in enumerate(items)
+    ]
+
+
+def commit_request(
+    item: Identified,
+    prediction: Prediction,
+    *,
+    vector: NDArray[np.float32],
+    catalogue: str,
+    risk_as_of: int,
+    answered_at: datetime,
+) -> CommitRequest:
+    """Return what `HotStore.commit` takes: the client's answer and the body of the `answered` entry.
+
+    `vector` is one row in catalogue order, `risk_as_of` the midnight of its risk table in µs, 0 where it had none.
+    """
+    answer: Mapping[str, Any] = prediction.model_dump(exclude={"cached"})
+    answered: Answered = {
+        "event_id": event_id(item.transaction_id),
+        "transaction_id": item.transaction_id,
+        "fraud_score": prediction.fraud_score,
+        "prediction": prediction.prediction,
+        "confidence": prediction.confidence,
+        "model_version": prediction.model_version,
+        "variant": "champion",
+        "features": vector.tolist(),
+        "catalogue": catalogue,
+        "risk_as_of": from_micros(risk_as_of).isoformat() if risk_as_of else None,
+        "prediction_time_ms": prediction.inference_time_ms,
+        "degraded": prediction.degraded,
+        "cache_hit": False,
+        "answered_at": answered_at.isoformat(),
+    }
+    return CommitRequest(item.transaction_id, item.transaction.user_id, item.payload_hash, answer, answered)
+
+
+def _hashes(texts: Sequence[str | None]) -> NDArray[np.uint64]:
+    return np.array([hash_text(text) for text in texts], np.uint64)

@@ -1,0 +1,153 @@
+"""What one worker holds while it runs: stores, model, risk table, scorer, and the work in its background."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
+
+from fastapi import Request
+
+from sentinel_core.errors import SentinelError
+from sentinel_core.features.catalog import CATALOGUE, catalogue_hash
+from sentinel_core.registry.rest import MlflowRegistry
+from sentinel_core.settings import Settings
+from sentinel_core.stores.postgres import make_engine
+from sentinel_core.stores.redis_clients import make_async_client
+from sentinel_core.stores.redis_store import HotStore
+from serving.bundle_cache import BundleCache
+from serving.figures import describe, read_figures
+from serving.health import Dependency
+from serving.ledger import Ledger
+from serving.logs import get_logger
+from serving.metrics import Metrics
+from serving.model_slot import ModelSlot
+from serving.repeated import Repeated
+from serving.risk_slot import RiskSlot
+from serving.scoring import Scorer
+
+PROBE_SECONDS: Final = 1.0
+RISK_SECONDS: Final = 2.0
+FIGURES_SECONDS: Final = 1.0
+"""How long figures are kept: many dashboards cost the database one query a second and worker."""
+log = get_logger(__name__)
+
+
+class Runtime:
+    """The parts of a worker: `start` before the first request, `stop` after the last.
+
+    `clock` gives aware UTC times. Nothing is connected before `start`, and `start` succeeds whoever is away.
+    """
+
+    def __init__(self, settings: Settings, clock: Callable[[], datetime]) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self._clock = clock
+        self._client = make_async_client(settings)
+        self._engine = make_engine(settings, pool_size=2, max_overflow=2)
+        self._registry = MlflowRegistry.of(settings) if settings.bundle is None else None
+        self.store = HotStore(self._client, settings)
+        self.ledger = Ledger(self._engine, self.store.backlog, clock)
+        self.models = ModelSlot(
+            self._registry,
+            BundleCache(settings.home / "serving" / "models"),
+            clock,
+            on_refusal=self.metrics.refused_bundles.inc,
+        )
+        self.risk = RiskSlot(self.store)
+        self.scorer = Scorer(
+            settings,
+            self.store,
+            self.models,
+            self.metrics,
+            risk=self.risk.table,
+            past=self.ledger.answer,
+            clock=clock,
+        )
+        self._redis = Dependency("redis", self.store.ping, clock)
+        self._postgres = Dependency("postgresql", self.ledger.ping, clock)
+        self._mlflow = Dependency("mlflow", self._poll_registry, clock)
+        self._announced = False
+        self._figures: tuple[float, dict[str, Any]] | None = None
+        self._figures_turn = asyncio.Lock()
+
+    @property
+    def dependencies(self) -> list[Dependency]:
+        """What this worker depends on; MLflow only where it watches the registry."""
+        watched = [self._mlflow] if self._registry is not None else []
+        return [self._redis, self._postgres, *watched]
+
+    async def start(self) -> None:
+        """Take a model into service, if there is one, and begin the work in the background."""
+        if self.settings.bundle is not None:
+            self.models.serve_directory(self.settings.bundle)
+        else:
+            await asyncio.to_thread(self.models.resume)
+            await self._first_looks()
+        self._background = [
+            Repeated("redis", PROBE_SECONDS, self._look_at_redis),
+            Repeated("postgresql", PROBE_SECONDS, self._postgres.look),
+            Repeated("risk", RISK_SECONDS, self.risk.poll),
+        ]
+        if self._registry is not None:
+            self._background.append(Repeated("registry", self.settings.registry_poll_seconds, self._mlflow.look))
+        self.scorer.warm_up()
+        for work in self._background:
+            work.start()
+
+    async def stop(self) -> None:
+        """Finish what was begun and let go of every connection."""
+        for work in self._background:
+            await work.stop()
+        await self.scorer.drain()
+        await self._client.aclose()
+        self._engine.dispose()
+        if self._registry is not None:
+            self._registry.close()
+
+    def health(self) -> dict[str, Any]:
+        """Describe this worker for /health; answers at once, from what the background work saw last."""
+        model = self.models.current
+        away = any(one.down for one in self.dependencies)
+        return {
+            "status": "no_model" if model is None else "degraded" if away else "healthy",
+            "model_loaded": model is not None,
+            "model_version": self.models.version,
+            "dependencies": {one.name: one.describe() for one in self.dependencies},
+        }
+
+    async def figures(self) -> dict[str, Any]:
+        """Return the figures for /api/v1/monitoring/metrics. Raises `StoreError` where PostgreSQL is away."""
+        async with self._figures_turn:
+            if self._figures is None or time.monotonic() - self._figures[0] > FIGURES_SECONDS:
+                now = self._clock()
+                read = await self.ledger.read(lambda conn: read_figures(conn, now))
+                self._figures = time.monotonic(), describe(*read)
+            return {"model_version": self.models.version, **self._figures[1]}
+
+    async def _first_looks(self) -> None:
+        for look in (self._mlflow.look, self.risk.poll):
+            try:
+                await look()
+            except SentinelError as error:
+                log.warning("started without", reason=str(error))
+
+    async def _poll_registry(self) -> None:
+        await asyncio.to_thread(self.models.poll)
+
+    async def _look_at_redis(self) -> None:
+        await self._redis.look()
+        if not self._announced:
+            # A server that drops keys would drop histories: said once, loudly, and shown as a failing look.
+            await self.store.refuse_eviction_policy()
+            features = [{"name": one.name, "hash": one.definition_hash} for one in CATALOGUE]
+            await self.store.publish_feature_set(catalogue_hash(), features)
+            self._announced = True
+
+
+def runtime_of(request: Request) -> Runtime:
+    """Return the runtime of the application that serves a request."""
+    runtime: Runtime = request.app.state.runtime
+    return runtime

@@ -1,0 +1,218 @@
+"""The hot path: validated transactions in, answers out.
+
+    identify → record (Redis, one round trip) → kernel → ONNX → decide → commit (Redis, one round trip)
+
+Everything is keyed by transaction_id and deterministic, so that doing it twice gives the same; nothing here locks or
+waits. A micro-batch pins one model and one risk table. A caller that hangs up stops waiting, while its transaction
+goes on to its commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from sentinel_core.errors import SentinelError, StoreError
+from sentinel_core.features.build import build_online
+from sentinel_core.features.catalog import catalogue_hash
+from sentinel_core.features.entities import USER
+from sentinel_core.features.events import Events
+from sentinel_core.features.risk import RiskTable
+from sentinel_core.schema import Transaction
+from sentinel_core.settings import Settings
+from sentinel_core.stores.redis_store import CommitReply, HotStore, RecordReply
+from serving.batcher import MicroBatcher
+from serving.errors import DeadlineError
+from serving.events import categories, commit_request, record_requests, to_events
+from serving.identity import Identified, identify
+from serving.logs import get_logger
+from serving.metrics import Metrics
+from serving.model_slot import InService, ModelSlot
+
+MAX_BATCH: Final = 256
+Scored = dict[str, Any] | SentinelError
+"""The fields of a `Prediction`, or why there is none."""
+log = get_logger(__name__)
+
+
+class Item(NamedTuple):
+    """One transaction on its way: its identity and the `time.perf_counter` of its arrival."""
+
+    identified: Identified
+    started: float
+
+
+class Scorer:
+    """Score transactions by way of micro-batches.
+
+    `risk` gives the risk table to use beside a model, `past` looks an answer up by transaction_id where the stored
+    one has passed its life, `clock` gives aware UTC times.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: HotStore,
+        models: ModelSlot,
+        metrics: Metrics,
+        *,
+        risk: Callable[[InService], RiskTable],
+        past: Callable[[str], Awaitable[dict[str, Any] | None]],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._models = models
+        self._metrics = metrics
+        self._risk = risk
+        self._past = past
+        self._clock = clock
+        self._catalogue = catalogue_hash()
+        self._kind = replace(USER, cap=settings.user_history_cap)
+        self._batcher: MicroBatcher[Item, Scored | asyncio.Task[Scored]] = MicroBatcher(self._run, max_items=MAX_BATCH)
+        self._resumed: set[asyncio.Task[Scored]] = set()
+
+    async def score(self, transactions: Sequence[Transaction]) -> list[Scored]:
+        """Score transactions in order, each seeing the ones before it; return an answer or an error for each.
+
+        Raises `NoModelError` before anything is recorded, `StoreError` where Redis is away, and `DeadlineError` where
+        the time is up: what was recorded by then is still scored.
+        """
+        self._models.require()
+        now, started = self._clock(), time.perf_counter()
+        items = [Item(identify(transaction, now), started) for transaction in transactions]
+        limit = self._settings.request_timeout_seconds
+        try:
+            async with asyncio.timeout(limit):
+                results = await self._batcher.submit(items)
+                return [await asyncio.shield(one) if isinstance(one, asyncio.Task) else one for one in results]
+        except TimeoutError:
+            raise DeadlineError(
+                f"expected an answer within {limit:g} s, and it took longer.",
+                remedy="Send the same request again: one with a transaction_id or a timestamp is counted once.",
+            ) from None
+
+    def warm_up(self) -> None:
+        """Run the model and the kernel once on a made-up row, so that the first request pays for nothing."""
+        model = self._models.current
+        if model is None:
+            return
+        made_up = Transaction(user_id="-", amount=1.0, merchant_id="-", merchant_category="-", transaction_type="-")
+        identified = [identify(made_up, self._clock())]
+        events = to_events(identified)
+        vectors = build_online(events, [events.records()], self._risk(model), kind=self._kind)
+        model.score(vectors.values, categories(identified))
+
+    async def drain(self) -> None:
+        """Wait until everything that was begun is committed."""
+        await self._batcher.drain()
+        await asyncio.gather(*self._resumed, return_exceptions=True)
+
+    async def _run(self, items: list[Item]) -> list[Scored | asyncio.Task[Scored]]:
+        model = self._models.require()
+        self._metrics.batch_size.observe(len(items))
+        identified = [item.identified for item in items]
+        events = to_events(identified)
+        with self._counted():
+            replies = await self._store.record(record_requests(identified, events, self._settings.currency))
+        results: list[Scored | asyncio.Task[Scored] | None] = [self._settled(reply) for reply in replies]
+        for place, reply in enumerate(replies):
+            if results[place] is None and reply.seen:
+                results[place] = self._resume(model, items[place], reply, events.take(slice(place, place + 1)))
+        fresh = [place for place, result in enumerate(results) if result is None]
+        if fresh:
+            chosen = events if len(fresh) == len(items) else events.take(np.array(fresh))
+            scored = await self._finish(model, [items[p] for p in fresh], [replies[p] for p in fresh], chosen)
+            for place, one in zip(fresh, scored, strict=True):
+                results[place] = one
+        return [one for one in results if one is not None]
+
+    def _settled(self, reply: RecordReply) -> Scored | None:
+        if reply.conflict is not None:
+            return reply.conflict
+        if reply.answer is None:
+            return None
+        return self._cached(reply.answer)
+
+    def _cached(self, answer: dict[str, Any]) -> dict[str, Any]:
+        self._metrics.cache_hits.inc()
+        return {**answer, "cached": True}
+
+    def _resume(self, model: InService, item: Item, reply: RecordReply, events: Events) -> asyncio.Task[Scored]:
+        # The rest of the batch does not wait for PostgreSQL.
+        task = asyncio.create_task(self._answer_again(model, item, reply, events))
+        self._resumed.add(task)
+        task.add_done_callback(self._resumed.discard)
+        return task
+
+    async def _answer_again(self, model: InService, item: Item, reply: RecordReply, events: Events) -> Scored:
+        """Answer a transaction that was recorded before and has no stored answer.
+
+        Either its answer has passed its life, and PostgreSQL has it; or an earlier attempt died before its commit,
+        and scoring it again gives what that attempt would have given.
+        """
+        try:
+            answer = await self._past(item.identified.transaction_id)
+        except StoreError as error:
+            # Scored again it gets the same vector, and PostgreSQL keeps the first answer.
+            log.warning("past answer not read, scoring again", reason=str(error))
+            answer = None
+        if answer is not None:
+            return self._cached(answer)
+        try:
+            (scored,) = await self._finish(model, [item], [reply], events)
+        except SentinelError as error:
+            return error
+        return scored
+
+    async def _finish(
+        self, model: InService, items: Sequence[Item], replies: Sequence[RecordReply], events: Events
+    ) -> list[Scored]:
+        """Score recorded transactions and commit their answers."""
+        identified = [item.identified for item in items]
+        events = replace(
+            events,
+            time=np.array([reply.time for reply in replies], np.int64),
+            arrival=np.array([reply.arrival for reply in replies], np.int64),
+        )
+        histories = [reply.history for reply in replies if reply.history is not None]
+        vectors = build_online(events, histories, self._risk(model), kind=self._kind)
+        scores = model.score(vectors.values, categories(identified))
+        answered_at, finished = self._clock(), time.perf_counter()
+        requests = [
+            commit_request(
+                item.identified,
+                model.predict(item.identified.transaction_id, float(score), (finished - item.started) * 1000),
+                vector=vector,
+                catalogue=self._catalogue,
+                risk_as_of=int(risk_as_of),
+                answered_at=answered_at,
+            )
+            for item, score, vector, risk_as_of in zip(items, scores, vectors.values, vectors.risk_as_of, strict=True)
+        ]
+        with self._counted():
+            committed = await self._store.commit(requests)
+        self._metrics.late.inc(sum(reply.late for reply in replies))
+        return [self._reply(reply) for reply in committed]
+
+    def _reply(self, reply: CommitReply) -> dict[str, Any]:
+        if not reply.first:
+            return self._cached(reply.answer)
+        answer = reply.answer
+        self._metrics.predictions.labels(answer["model_version"], str(answer["prediction"]).lower()).inc()
+        return {**answer, "cached": False}
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        try:
+            yield
+        except StoreError:
+            self._metrics.store_errors.labels("redis").inc()
+            raise
