@@ -1,0 +1,60 @@
+"""`make bench`: run the benchmarks and write .bench/NAME.json for each.
+
+    make bench                    # all of them
+    make bench ARGS="generator"   # those that are named
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+BENCHMARKS = {
+    "generator": "transactions a second, data frame included",
+    "features": "rows a second of the offline build; microseconds of the online one",
+    "quality": "the three models on 100,000 generated rows: time, metrics, floors, the oracle beside them",
+    "stack": "from a clone to the first prediction, the second start, memory at rest, latency of the service",
+}
+FOLDER = Path(".bench")
+
+
+def machine() -> dict[str, Any]:
+    """Describe where and how busy: figures without it mean little."""
+    return {
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "load_average": os.getloadavg(),
+    }
+
+
+def main() -> int:
+    """Run what the command line names, all without a name."""
+    parser = argparse.ArgumentParser(prog="make bench", description="Measure and write .bench/*.json.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
+    names = parser.parse_args().names or list(BENCHMARKS)
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        parser.error(f"expected names of {', '.join(BENCHMARKS)}, got {', '.join(unknown)}")
+    FOLDER.mkdir(exist_ok=True)
+    for name in names:
+        print(f"{name}: {BENCHMARKS[name]} …", file=sys.stderr, flush=True)
+        before = machine()
+        figures = importlib.import_module(f"tests.benchmarks.{name}").run()
+        document = {"benchmark": name, "machine": before, "figures": figures}
+        text = json.dumps(document, indent=2)
+        (FOLDER / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+        print(text, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
