@@ -20,6 +20,7 @@ from sentinel_core.local.health import postgres_is_well
 from sentinel_core.local.paths import project_root
 from sentinel_core.local.ports import describe_owner, is_free
 from sentinel_core.local.processes import PROCESSES
+from sentinel_core.local.redis import impatient_client
 from sentinel_core.settings import Settings
 
 DISK_GB: Final = 1.0
@@ -127,7 +128,7 @@ def check_redis(settings: Settings) -> Check:
     import redis
 
     try:
-        with redis.Redis.from_url(settings.redis_url, socket_timeout=3, socket_connect_timeout=3) as client:
+        with impatient_client(settings.redis_url) as client:
             policy = str(client.info("memory").get("maxmemory_policy", "noeviction"))
     except (redis.RedisError, SentinelError) as error:
         return Check(

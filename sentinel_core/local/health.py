@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from sentinel_core.errors import SentinelError
 from sentinel_core.local.airflow import airflow_url
+from sentinel_core.local.redis import impatient_client
 from sentinel_core.settings import Settings
 
 _TIMEOUT: Final = 3.0
@@ -36,9 +37,7 @@ def redis_is_well(settings: Settings) -> bool:
     import redis
 
     try:
-        with redis.Redis.from_url(
-            settings.redis_url, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT
-        ) as client:
+        with impatient_client(settings.redis_url) as client:
             return bool(client.ping())
     except (redis.RedisError, SentinelError):
         return False

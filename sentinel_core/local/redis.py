@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
+from urllib.parse import quote
 
 from sentinel_core.errors import LocalError
 from sentinel_core.local.binaries import find_redis
 from sentinel_core.local.child import Child, start_child
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 _CONFIGURATION: Final = """\
 bind 127.0.0.1
@@ -48,7 +52,7 @@ class RedisServer:
 
 def start_redis(server: RedisServer, log: Path) -> Child:
     """Start the server as a child and wait until it has loaded its data; raises `LocalError` where it does not."""
-    server.folder.mkdir(parents=True, exist_ok=True)
+    server.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return start_child(
         "Redis", server.command(), log=log, ready=lambda: accepts(server), configuration=server.configuration()
     )
@@ -56,13 +60,23 @@ def start_redis(server: RedisServer, log: Path) -> Child:
 
 def become_redis(server: RedisServer) -> NoReturn:
     """Replace this process by the server, in the foreground."""
-    server.folder.mkdir(parents=True, exist_ok=True)
+    server.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     command = server.command()
     readable, writable = os.pipe()
     os.write(writable, server.configuration().encode())  # far below what a pipe holds, so it never blocks
     os.close(writable)
     os.dup2(readable, 0)
     os.execv(command[0], command)  # noqa: S606  # no shell is what we want
+
+
+def impatient_client(url: str, *, seconds: float = 3.0) -> Redis:
+    """Return a client that asks once: by default a refused connection is tried again for seconds."""
+    from redis import Redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    retry = Retry(NoBackoff(), 0)
+    return Redis.from_url(url, socket_timeout=seconds, socket_connect_timeout=seconds, retry=retry)
 
 
 def accepts(server: RedisServer) -> bool:
@@ -72,9 +86,7 @@ def accepts(server: RedisServer) -> bool:
     """
     import redis
 
-    client = redis.Redis(
-        host="127.0.0.1", port=server.port, password=server.password, socket_timeout=5, socket_connect_timeout=5
-    )
+    client = impatient_client(f"redis://:{quote(server.password, safe='')}@127.0.0.1:{server.port}/0")
     try:
         return bool(client.ping())
     except redis.AuthenticationError as error:
