@@ -58,9 +58,9 @@ def load_histories(client: redis.Redis, settings: Settings, users: Sequence[str]
     `StoreError` where Redis is away or refuses: what was loaded until then stays, and a second call completes it.
     """
     loader = _Loader(client, settings)
-    index: dict[str, int] = {}
-    codes = np.fromiter((index.setdefault(user, len(index)) for user in users), np.int64, len(records))
-    names = list(index)
+    names = list(dict.fromkeys(users))
+    number = dict(zip(names, range(len(names)), strict=True))
+    codes = np.fromiter(map(number.__getitem__, users), np.int64, len(records))
     arranged = arrange(codes, records)
     final = finish(arranged, loader.limits)
     owners = final.codes

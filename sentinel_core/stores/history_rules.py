@@ -54,22 +54,33 @@ class Arranged:
 
     def keep(self, mask: NDArray[np.bool_]) -> Arranged:
         """Leave out the rows where `mask` is false."""
+        if mask.all():
+            return self
         return replace(self, codes=self.codes[mask], records=self.records[mask])
 
 
 def arrange(codes: NDArray[np.int64], records: NDArray[Any]) -> Arranged:
     """Sort by user and arrival number (equal ones as given), keep the first record of each id of a user."""
-    order = np.lexsort((records["arrival"], codes))
-    codes, records = codes[order], records[order]
-    by_id = np.lexsort((np.arange(len(codes)), records["id_hash"], codes))
-    same = (codes[by_id][1:] == codes[by_id][:-1]) & (records["id_hash"][by_id][1:] == records["id_hash"][by_id][:-1])
+    arrivals = records["arrival"]
+    in_order = bool((arrivals[1:] >= arrivals[:-1]).all())
+    order = np.argsort(codes, kind="stable") if in_order else np.lexsort((arrivals, codes))
+    rows = Arranged(codes[order], records[order])
+    ids = np.sort(records["id_hash"])
+    if (ids[1:] != ids[:-1]).all():
+        return rows
+    return rows.keep(_first_of_each_id(rows.codes, rows.records["id_hash"]))
+
+
+def _first_of_each_id(codes: NDArray[np.int64], ids: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    by_id = np.lexsort((np.arange(len(codes)), ids, codes))
+    same = (codes[by_id][1:] == codes[by_id][:-1]) & (ids[by_id][1:] == ids[by_id][:-1])
     first = np.ones(len(codes), np.bool_)
     first[by_id[1:][same]] = False
-    return Arranged(codes[first], records[first])
+    return first
 
 
 def finish(arranged: Arranged, limits: HistoryLimits, trusted: NDArray[np.bool_] | None = None) -> Arranged:
-    """Leave out what is late, too old or beyond the cap, and write each record's lag behind the newest before it.
+    """Leave out what is late, too old or beyond the cap; write each record's lag behind the newest before it, in place.
 
     `trusted` rows were judged when they arrived and are never late. Nothing is dropped that the kernel
     could look at: a day stays behind the horizon and half the slack behind the cap.
@@ -90,7 +101,7 @@ def finish(arranged: Arranged, limits: HistoryLimits, trusted: NDArray[np.bool_]
     fresh = running_max(rows.codes, (rows.records["time"] >= horizon).astype(np.int64)) > 0
     behind = np.repeat(last, sizes) - np.arange(len(rows.codes))
     within = behind < limits.cap + SLACK // 2
-    records = rows.records.copy()
+    records = rows.records
     lag = (newest - records["time"]).astype("<u8")
     records.view(np.uint8).reshape(-1, RECORD.itemsize)[:, _LAG] = lag.view(np.uint8).reshape(-1, 8)[:, :6]
     rows = replace(rows, records=records, old=int((~fresh).sum()), capped=int((fresh & ~within).sum()))

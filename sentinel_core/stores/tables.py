@@ -163,6 +163,19 @@ prediction_logs: Final = Table(
     ),
 )
 
+# Kept by the statement that inserts the logs: totals, and the baseline of an hour, cost no scan of the log.
+prediction_hours: Final = Table(
+    "prediction_hours",
+    metadata,
+    Column("hour", DateTime(timezone=True), primary_key=True),
+    Column("model_version", Text, primary_key=True),
+    Column("predictions", BigInteger, nullable=False),
+    Column("flagged", BigInteger, nullable=False),
+    Column("degraded", BigInteger, nullable=False),
+    Column("cache_hits", BigInteger, nullable=False),
+    Column("score_sum", Double, nullable=False),
+)
+
 labels: Final = Table(
     "labels",
     metadata,

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from sentinel_core.schema import Label
 from sentinel_core.stores.labels import record_labels
@@ -29,19 +29,37 @@ def test_the_traffic_of_a_window(engine: Engine) -> None:
     latencies = [float(ms) for ms in range(1, 101)]
     for n, ms in enumerate(latencies):
         score(engine, f"t{n}", n, flagged=n < 10, minutes=n, ms=ms)
-    score(engine, "old", 200, flagged=True, minutes=24 * 60)
-    score(engine, "future", 201, flagged=True, minutes=-1)
+    score(engine, "old", 200, flagged=True, minutes=24 * 60 + 1)
+    score(engine, "t0", 300, flagged=True, minutes=5)
     with engine.connect() as conn:
         figures = traffic(conn, now=NOW)
         sampled = traffic(conn, now=NOW, sample=10)
         hour = traffic(conn, now=NOW, window=timedelta(hours=1))
-    assert (figures.predictions, figures.sampled, figures.fraud_rate) == (100, 100, 0.1)
+    assert (figures.start, figures.total, figures.predictions, figures.fraud_rate) == (NOW - DAY, 101, 100, 0.1)
     assert figures.mean_score == pytest.approx(0.18)
     expected = np.percentile(latencies, [50, 95, 99]).tolist()
     assert [figures.latency_p50_ms, figures.latency_p95_ms, figures.latency_p99_ms] == pytest.approx(expected)
-    assert (figures.degraded_rate, figures.cache_hit_rate, figures.newest) == (0, 0, NOW)
-    assert (sampled.predictions, sampled.sampled, sampled.fraud_rate) == (100, 10, 1.0)
-    assert hour.predictions == 60
+    assert (figures.sampled, figures.degraded_rate, figures.cache_hit_rate, figures.newest) == (100, 0, 0, NOW)
+    assert (sampled.predictions, sampled.sampled, sampled.latency_p99_ms) == (100, 10, pytest.approx(9.91))
+    assert (hour.predictions, hour.start) == (61, NOW - timedelta(hours=1))
+
+
+def test_the_totals_are_those_of_the_log(engine: Engine) -> None:
+    for n in range(30):
+        score(engine, f"t{n}", n, flagged=n % 3 == 0, minutes=n * 7)
+    by_hour = """
+        SELECT date_trunc('hour', created_at, 'UTC'), model_version, count(*), count(*) FILTER (WHERE prediction),
+               count(*) FILTER (WHERE degraded), count(*) FILTER (WHERE cache_hit), round(sum(fraud_score)::numeric, 9)
+        FROM prediction_logs GROUP BY 1, 2 ORDER BY 1, 2
+    """
+    kept = """
+        SELECT hour, model_version, predictions, flagged, degraded, cache_hits, round(score_sum::numeric, 9)
+        FROM prediction_hours ORDER BY 1, 2
+    """
+    with engine.connect() as conn:
+        counted = [tuple(row) for row in conn.execute(text(by_hour))]
+        assert [tuple(row) for row in conn.execute(text(kept))] == counted
+        assert len(counted) == 5
 
 
 def test_no_traffic_has_no_rates(engine: Engine) -> None:

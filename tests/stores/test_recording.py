@@ -23,7 +23,7 @@ from sentinel_core.stores.recording import PATIENCE, WriteResult, write_batch
 from sentinel_core.stores.streams import StreamEvent
 from tests.stores.makers import NOW, accepted_event, answered_event, transaction
 
-TABLES = ("labels", "prediction_logs", "transactions", "dead_letters", "feature_sets")
+TABLES = ("labels", "prediction_logs", "transactions", "dead_letters", "feature_sets", "prediction_hours")
 
 
 def write(engine: Engine, events: list[StreamEvent], now: Any = NOW) -> WriteResult:
