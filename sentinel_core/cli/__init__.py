@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from sentinel_core.cli import data, stack
+from sentinel_core.cli import data, models, stack, trace
 from sentinel_core.errors import SentinelError
 
 _FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
@@ -24,7 +24,7 @@ def make_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for module in (stack, data):
+    for module in (stack, data, models, trace):
         module.register(app)
     return app
 

@@ -1,0 +1,141 @@
+"""The commands on models: train, models, promote, rollback."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sentinel_core.cli.output import print_json, print_table, reporting
+from sentinel_core.errors import DataError, RegistryError
+from sentinel_core.settings import load_settings
+
+if TYPE_CHECKING:
+    from sentinel_core.flows.ingest import Request
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+_METRICS = ("pr_auc", "roc_auc", "precision", "recall", "f1")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    for command in (train, models, promote, rollback):
+        app.command()(command)
+
+
+def train(
+    *,
+    data: Annotated[Path | None, typer.Option(help="Train on a CSV or Parquet file.")] = None,
+    columns: Annotated[Path | None, typer.Option(help="The file's column map, TOML.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Train on so many generated transactions.")] = None,
+    from_database: Annotated[bool, typer.Option("--from-database", help="Train on PostgreSQL's transactions.")] = False,
+    model: Annotated[list[str] | None, typer.Option("--models", help="Candidates, all by default.")] = None,
+    fraud_rate: Annotated[float, typer.Option(help="Share of fraud among generated transactions.")] = 0.02,
+    seed: Annotated[int, typer.Option(help="Of the generator and of the models.")] = 0,
+    json: Json = False,
+) -> None:
+    """Train the candidates, compare them, register the best and promote it if it passes its floors."""
+    from sentinel_core.flows.ingest import Request
+    from sentinel_core.flows.pipeline import TrainingPipeline
+
+    chosen = [name for name, given in (("--data", data), ("--rows", rows), ("--from-database", from_database)) if given]
+    if len(chosen) > 1 or (columns and not data):
+        raise DataError(
+            "expected one of --data FILE [--columns MAP], --rows N and --from-database, "
+            f"got {' and '.join(chosen) or '--columns alone'}.",
+            remedy="Name one source.",
+        )
+    request = Request(
+        source="file" if data else "database" if from_database else "synthetic",
+        rows=rows or 100_000,
+        fraud_rate=fraud_rate,
+        seed=seed,
+        file=str(data) if data else None,
+        column_map=str(columns) if columns else None,
+    )
+    with reporting() as reporter, reporter.step(f"Training on {_named(request)}") as tell:
+        outcome = TrainingPipeline(load_settings(), progress=tell).run_on(request, models=_split(model))
+    if json:
+        print_json(outcome)
+    else:
+        _show_training(outcome)
+
+
+def models(json: Json = False) -> None:
+    """List the versions with stage and hold-out metrics, and every recorded move."""
+    from sentinel_core.flows.moves import list_models
+
+    found = list_models(load_settings())
+    if json:
+        print_json(found)
+        return
+    names = ("version", "stage", "algorithm", "pr_auc", "roc_auc", "precision", "recall", "f1_score", "number")
+    print_table(names, [[_short(version[name]) for name in names] for version in found["versions"]])
+    if found["moves"]:
+        typer.echo("")
+        facts = ("created_at", "model_version", "action", "from_stage", "to_stage", "actor", "reason")
+        print_table(facts, [[_short(move[name]) for name in facts] for move in found["moves"]])
+
+
+def promote(
+    version: Annotated[str, typer.Argument(help="A version, as `sentinel models` names it.")],
+    stage: Annotated[str, typer.Option(help="None, Staging, Production or Archived.")] = "Production",
+    json: Json = False,
+) -> None:
+    """Move a version to a stage; what was there goes to Archived."""
+    from sentinel_core.flows.moves import move_version
+    from sentinel_core.registry.promotion import STAGES
+
+    wanted = next((known for known in STAGES if known.casefold() == stage.casefold()), None)
+    if wanted is None:
+        raise RegistryError(f"expected one of the stages {', '.join(STAGES)}, got {stage!r}.", remedy="Name one.")
+    moved = move_version(load_settings(), version, wanted, actor=getpass.getuser(), now=datetime.now(UTC))
+    _show_move(moved, json)
+
+
+def rollback(json: Json = False) -> None:
+    """Put the previous Production version back."""
+    from sentinel_core.flows.moves import rollback as roll_back
+
+    _show_move(roll_back(load_settings(), actor=getpass.getuser(), now=datetime.now(UTC)), json)
+
+
+def _show_move(moved: dict[str, Any], json: bool) -> None:
+    if json:
+        print_json(moved)
+    else:
+        typer.echo(f"{moved['version']} is in {moved['stage']} (before: {moved['before']}).")
+
+
+def _show_training(outcome: dict[str, Any]) -> None:
+    rows = []
+    for row in outcome["table"]:
+        best = "→" if row["model"] == outcome["model"] else ""
+        rows.append((best, row["model"], *(f"{row[metric]:.4f}" for metric in _METRICS), f"{row['seconds']:.0f}"))
+    print_table(("", "model", *_METRICS, "seconds"), rows)
+    typer.echo("")
+    checks = [("passed" if c["passed"] else "FAILED", c["name"], c["found"]) for c in outcome["verdict"]["checks"]]
+    print_table(("gate", "check", "found"), checks)
+    stage = "Production" if outcome["promoted"] else "Staging"
+    typer.echo(f"\n{outcome['version']} ({outcome['model']}) is in {stage}.\nMLflow: {outcome['mlflow_url']}")
+
+
+def _named(request: Request) -> str:
+    if request.source == "file":
+        return Path(str(request.file)).name
+    return "PostgreSQL" if request.source == "database" else f"{request.rows:,} generated transactions"
+
+
+def _split(names: list[str] | None) -> list[str] | None:
+    return [part for name in names for part in name.split(",") if part] if names else None
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    return "" if value is None else str(value)
