@@ -90,47 +90,64 @@ class _Loader:
             pipe.set(self._keys.history(user), records.tobytes(), nx=True, px=self.limits.life_ms)
         with store_errors("store histories"):
             written = pipe.execute()
-        for (user, records), done in zip(histories, written, strict=True):
-            if not done:
-                self._merge(user, records)
-
-    def _merge(self, user: str, records: NDArray[Any]) -> None:
-        """Merge into a history that somebody may be writing at this moment."""
-        key = self._keys.history(user)
+        rest = {user: records for (user, records), done in zip(histories, written, strict=True) if not done}
+        # Somebody may be writing these at this moment: what changed between reading and writing is done again.
         for _ in range(_ATTEMPTS):
-            blob = self._read(user)
-            there = unpack(blob) if blob else records[:0]
-            fresh = records[~np.isin(records["id_hash"], there["id_hash"])]
-            if not len(fresh):
-                self.merged = self.merged.plus(HistoryLoad(known=len(records)))
+            if not rest:
                 return
+            rest = self._merge(rest)
+        raise StoreError(
+            f"expected a quiet moment to merge the history of user {next(iter(rest))!r}, and found it changed "
+            f"{_ATTEMPTS} times.",
+            remedy="Run the load again: what is there already stays.",
+        )
+
+    def _merge(self, wanted: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Merge into histories that are there; return those that changed meanwhile."""
+        pipe = self._client.pipeline(transaction=False)
+        tried: list[tuple[str, HistoryLoad]] = []
+        for user, blob in self._read(list(wanted)).items():
+            records, there = wanted[user], unpack(blob)
+            fresh = records[~np.isin(records["id_hash"], there["id_hash"])]
+            known = HistoryLoad(known=len(records) - len(fresh))
+            if not len(fresh):
+                self.merged = self.merged.plus(known)
+                continue
             both = np.concatenate([there, fresh])
             order = np.argsort(both["arrival"], kind="stable")
             rows = Arranged(np.zeros(len(both), np.int64), both[order])
             final = finish(rows, self.limits, trusted=order < len(there))
-            with store_errors("merge a history"):
-                swapped = self._client.eval(self._swap, 1, key, blob, final.records.tobytes(), self.limits.life_ms)
-            if swapped:
-                left_out = HistoryLoad(0, 0, len(records) - len(fresh), final.late, final.old, final.capped)
-                self.merged = self.merged.plus(left_out)
-                return
-        raise StoreError(
-            f"expected a quiet moment to merge the history of user {user!r}, found it changed {_ATTEMPTS} times.",
-            remedy="Run the load again: what is there already stays.",
-        )
+            packed = final.records.tobytes()
+            pipe.eval(self._swap, 1, self._keys.history(user), blob, packed, self.limits.life_ms)
+            tried.append((user, known.plus(HistoryLoad(late=final.late, old=final.old, capped=final.capped))))
+        with store_errors("merge histories"):
+            swapped = pipe.execute()
+        for (_, done), success in zip(tried, swapped, strict=True):
+            self.merged = self.merged.plus(done) if success else self.merged
+        return {user: wanted[user] for (user, _), success in zip(tried, swapped, strict=True) if not success}
 
-    def _read(self, user: str) -> bytes:
-        """Return a readable history, or nothing: a foreign one is moved aside and counted."""
-        with store_errors("return a history"):
-            try:
-                blob = self._client.get(self._keys.history(user)) or b""
-                if isinstance(blob, bytes):
-                    unpack(blob)
-                    return blob
-            except (DataError, ResponseError):
-                pipe = self._client.pipeline(transaction=True)
-                set_aside(pipe, self._keys, user, self.limits.life_ms).execute(raise_on_error=False)
-        return b""
+    def _read(self, users: Sequence[str]) -> dict[str, bytes]:
+        """Return readable histories; a foreign one is moved aside and counted, and is then empty."""
+        pipe = self._client.pipeline(transaction=False)
+        for user in users:
+            pipe.get(self._keys.history(user))
+        with store_errors("return histories"):
+            blobs = pipe.execute(raise_on_error=False)
+            found = {user: b"" if blob is None else blob for user, blob in zip(users, blobs, strict=True)}
+            for user, blob in found.items():
+                try:
+                    unpack(_bytes(blob))
+                except (DataError, ResponseError):
+                    aside = self._client.pipeline(transaction=True)
+                    set_aside(aside, self._keys, user, self.limits.life_ms).execute(raise_on_error=False)
+                    found[user] = b""
+        return found
+
+
+def _bytes(reply: Any) -> bytes:
+    if isinstance(reply, Exception):
+        raise reply
+    return bytes(reply)
 
 
 def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -99,13 +99,23 @@ def finish(arranged: Arranged, limits: HistoryLimits, trusted: NDArray[np.bool_]
     horizon = np.repeat(newest[last], sizes) - limits.retention_us - MICROS_PER_DAY
     # Only from the front, as the script does: a record behind a kept one stays.
     fresh = running_max(rows.codes, (rows.records["time"] >= horizon).astype(np.int64)) > 0
-    behind = np.repeat(last, sizes) - np.arange(len(rows.codes))
-    within = behind < limits.cap + SLACK // 2
     records = rows.records
     lag = (newest - records["time"]).astype("<u8")
     records.view(np.uint8).reshape(-1, RECORD.itemsize)[:, _LAG] = lag.view(np.uint8).reshape(-1, 8)[:, :6]
-    rows = replace(rows, records=records, old=int((~fresh).sum()), capped=int((fresh & ~within).sum()))
-    return rows.keep(fresh & within)
+    rows = replace(rows, old=int((~fresh).sum())).keep(fresh)
+    within = _newest(rows.codes, records["time"][fresh], limits.cap + SLACK // 2)
+    return replace(rows, capped=int((~within).sum())).keep(within)
+
+
+def _newest(codes: NDArray[np.int64], time_us: NDArray[np.int64], limit: int) -> NDArray[np.bool_]:
+    """Mark the `limit` newest rows of each user by time; of simultaneous ones those that arrived later."""
+    within = np.ones(len(codes), np.bool_)
+    starts = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
+    sizes = np.diff(np.r_[starts, len(codes)])
+    for start, size in zip(starts[sizes > limit].tolist(), sizes[sizes > limit].tolist(), strict=True):
+        order = np.argsort(time_us[start : start + size], kind="stable")
+        within[start + order[: size - limit]] = False
+    return within
 
 
 def running_max(codes: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np.int64]:

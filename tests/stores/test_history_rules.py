@@ -48,10 +48,10 @@ def test_arrival_numbers_grow_strictly_and_never_precede_the_event(pairs: list[t
         last[code] = number
 
 
-def naive(events: list[tuple[int, int, int, int]]) -> tuple[dict[int, list[tuple[int, int]]], int, int, int]:
-    """Return id and lag of each user's history, and how many were late, old and capped, one event at a time."""
+def naive(events: list[tuple[int, int, int, int]]) -> tuple[dict[int, list[tuple[int, int]]], int, int]:
+    """Return id and lag of each user's history, and how many were late and old, one event at a time: no cap reached."""
     kept: dict[int, list[tuple[int, int, int]]] = {}
-    late = old = capped = 0
+    late = old = 0
     seen = set()
     for user, hour, _, name in sorted(events, key=lambda event: event[2]):
         if (user, name) in seen:
@@ -70,10 +70,9 @@ def naive(events: list[tuple[int, int, int, int]]) -> tuple[dict[int, list[tuple
         while history[front][0] < newest - 32 * 24:
             front += 1
         old += front
-        capped += max(0, len(history) - front - LIMITS.cap - 128)
-        rest = history[front:][-(LIMITS.cap + 128) :]
+        rest = history[front:]
         result[user] = [(name, lag) for _, name, lag in rest]
-    return result, late, old, capped
+    return result, late, old
 
 
 @given(
@@ -82,12 +81,19 @@ def naive(events: list[tuple[int, int, int, int]]) -> tuple[dict[int, list[tuple
 def test_the_rules_on_arrays_are_the_rules_one_by_one(events: list[tuple[int, int, int, int]]) -> None:
     arranged = arrange(*rows(events))
     final = finish(arranged, LIMITS)
-    expected, late, old, capped = naive(events)
+    expected, late, old = naive(events)
     got: dict[int, list[tuple[int, int]]] = {}
     for code, one in zip(final.codes.tolist(), final.records, strict=True):
         got.setdefault(code, []).append((int(one["id_hash"]), lag(one)))
     assert got == expected
-    assert (final.late, final.old, final.capped) == (late, old, capped)
+    assert (final.late, final.old, final.capped) == (late, old, 0)
+
+
+def test_the_cap_counts_by_time_not_by_arrival() -> None:
+    hours = np.random.default_rng(3).integers(0, 20, 200).tolist()
+    final = finish(arrange(*rows([(0, hour, n, n + 1) for n, hour in enumerate(hours)])), LIMITS)
+    oldest = sorted(range(200), key=lambda n: (hours[n], n))[: 200 - 132]
+    assert final.records["id_hash"].tolist() == [n + 1 for n in range(200) if n not in oldest]
 
 
 def test_the_cap_leaves_the_newest_and_half_the_slack() -> None:

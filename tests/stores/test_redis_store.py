@@ -377,6 +377,17 @@ def test_the_cap_cuts_the_oldest_and_counts_them(settings: Settings, redis_clien
     assert counts["capped"] == len(ids) - len(stored) == 128
 
 
+def test_the_cap_keeps_the_newest_by_time_whatever_their_order(settings: Settings, redis_client: redis.Redis) -> None:
+    small = settings.model_copy(update={"user_history_cap": 16})
+    minutes = np.random.default_rng(5).integers(0, 1000, 16 + 256 + 1).tolist()
+    requests = [record_request(f"t{n}", at=NOW + timedelta(minutes=m)) for n, m in enumerate(minutes)]
+    run(small, lambda store: store.record(requests))
+    stored = unpack(redis_client.get(Keys.of(settings).history("u")) or b"")
+    oldest = sorted(range(16 + 256), key=lambda n: (minutes[n], n))[:128]
+    kept = [hash_text(f"t{n}") for n in range(len(minutes)) if n not in oldest]
+    assert [int(one) for one in stored["id_hash"]] == kept
+
+
 def test_an_idle_history_expires_and_a_used_one_lives_on(settings: Settings, redis_client: redis.Redis) -> None:
     key = Keys.of(settings).history("u")
     run(settings, lambda store: store.record([record_request("a")]))

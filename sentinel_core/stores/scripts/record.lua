@@ -49,20 +49,35 @@ local function find(history)
   return at and at - ID
 end
 
--- How many bytes to drop from the front: only what the kernel can no longer look at, and lazily, so that most
--- calls append. A day and half the slack stay behind each limit: a retry finds what the first attempt saw.
+-- The history without its `surplus` oldest events. They stand in front unless events came out of order: then the
+-- oldest are picked out, as the kernel counts the cap by the events' times.
+local function without_oldest(history, surplus)
+  local times, order, in_order = {}, {}, true
+  for at = 1, #history / SIZE do
+    times[at], order[at] = micros(history, (at - 1) * SIZE + 1), at
+    in_order = in_order and (at == 1 or times[at] >= times[at - 1])
+  end
+  count('capped', surplus)
+  if in_order then return string.sub(history, surplus * SIZE + 1) end
+  table.sort(order, function(a, b) return times[a] < times[b] or (times[a] == times[b] and a < b) end)
+  local dropped, kept = {}, {}
+  for n = 1, surplus do dropped[order[n]] = true end
+  for at = 1, #times do
+    if not dropped[at] then kept[#kept + 1] = string.sub(history, (at - 1) * SIZE + 1, at * SIZE) end
+  end
+  return table.concat(kept)
+end
+
+-- The history without what the kernel can no longer look at, lazily, so that most calls append. A day and half the
+-- slack stay behind each limit: a retry finds what the first attempt saw.
 local function trim(history, newest)
   local records, cut = #history / SIZE, 0
-  if records == 0 then return 0 end
-  if micros(history, 1) < newest - retention - 2 * DAY then
+  if records > 0 and micros(history, 1) < newest - retention - 2 * DAY then
     repeat cut = cut + 1 until cut == records or micros(history, cut * SIZE + 1) >= newest - retention - DAY
+    history = string.sub(history, cut * SIZE + 1)
   end
-  if records - cut >= cap + SLACK then
-    local capped = records - cut - cap - SLACK / 2
-    count('capped', capped)
-    cut = cut + capped
-  end
-  return cut * SIZE
+  if records - cut >= cap + SLACK then return without_oldest(history, records - cut - cap - SLACK / 2) end
+  return history
 end
 
 local function accept(arrival, late)
@@ -104,9 +119,9 @@ end
 
 record = string.sub(record, 1, ARRIVAL) .. struct.pack('<i8', arrival) .. string.sub(record, ID + 1, LAG)
   .. struct.pack('<I6', newest - time)
-local cut = trim(history, newest)
-if cut > 0 then
-  redis.call('SET', KEYS[2], string.sub(history, cut + 1) .. record, 'PX', life)
+local trimmed = trim(history, newest)
+if #trimmed < #history then
+  redis.call('SET', KEYS[2], trimmed .. record, 'PX', life)
 else
   redis.call('APPEND', KEYS[2], record)
   redis.call('PEXPIRE', KEYS[2], life)
