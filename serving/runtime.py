@@ -85,7 +85,7 @@ class Runtime:
             self.models.serve_directory(self.settings.bundle)
         else:
             await asyncio.to_thread(self.models.resume)
-            await self._first_looks()
+        await self._first_looks()
         self._background = [
             Repeated("redis", PROBE_SECONDS, self._look_at_redis),
             Repeated("postgresql", PROBE_SECONDS, self._postgres.look),
@@ -128,11 +128,12 @@ class Runtime:
             return {"model_version": self.models.version, **self._figures[1]}
 
     async def _first_looks(self) -> None:
-        for look in (self._mlflow.look, self.risk.poll):
-            try:
-                await look()
-            except SentinelError as error:
-                log.warning("started without", reason=str(error))
+        looks = [one.look for one in self.dependencies]
+        for found in await asyncio.gather(*(look() for look in (*looks, self.risk.poll)), return_exceptions=True):
+            if isinstance(found, SentinelError):
+                log.warning("started without", reason=str(found))
+            elif isinstance(found, BaseException):
+                raise found
 
     async def _poll_registry(self) -> None:
         await asyncio.to_thread(self.models.poll)
