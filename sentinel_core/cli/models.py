@@ -38,9 +38,6 @@ def train(
     json: Json = False,
 ) -> None:
     """Train the candidates, compare them, register the best and promote it if it passes its floors."""
-    from sentinel_core.flows.ingest import Request
-    from sentinel_core.flows.pipeline import TrainingPipeline
-
     chosen = [name for name, given in (("--data", data), ("--rows", rows), ("--from-database", from_database)) if given]
     if len(chosen) > 1 or (columns and not data):
         raise DataError(
@@ -48,6 +45,9 @@ def train(
             f"got {' and '.join(chosen) or '--columns alone'}.",
             remedy="Name one source.",
         )
+    from sentinel_core.flows.ingest import Request
+    from sentinel_core.flows.pipeline import TrainingPipeline
+
     request = Request(
         source="file" if data else "database" if from_database else "synthetic",
         rows=rows or 100_000,

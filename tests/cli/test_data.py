@@ -1,44 +1,16 @@
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from sentinel_core.cli import main
 from sentinel_core.features.catalog import FEATURE_NAMES
 from sentinel_core.schema import CATEGORY_COLUMNS
 from sentinel_core.settings import Settings
+from tests.cli.command import Sentinel
 from tests.datasets.frames import csv
-
-
-class Sentinel:
-    """The command line in this process: what it prints and how it ends."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self._monkeypatch, self._capsys = monkeypatch, capsys
-
-    def __call__(self, *arguments: object) -> str:
-        self._monkeypatch.setattr(sys, "argv", ["sentinel", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out = self._capsys.readouterr().out
-        assert ended.value.code == 0, ended.value.code
-        return out
-
-    def json(self, *arguments: object) -> Any:
-        return json.loads(self(*arguments, "--json"))
-
-    def fails(self, *arguments: object) -> str:
-        self._monkeypatch.setattr(sys, "argv", ["sentinel", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert isinstance(ended.value.code, str), ended.value.code
-        assert "\n" not in ended.value.code
-        return ended.value.code
 
 
 @pytest.fixture
@@ -122,12 +94,8 @@ def test_arguments_that_cannot_be_are_refused(sentinel: Sentinel, tmp_path: Path
     assert [p.name for p in tmp_path.iterdir()] == ["a.csv"]
 
 
-def test_ingest_loads_once(
-    sentinel: Sentinel, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("DATABASE_URL", str(settings.database_url_given))
-    monkeypatch.setenv("REDIS_URL", str(settings.redis_url_given))
-    monkeypatch.setenv("SENTINEL_REDIS_NAMESPACE", settings.redis_namespace)
+def test_ingest_loads_once(sentinel: Sentinel, settings: Settings, tmp_path: Path) -> None:
+    sentinel.use(settings)
     file = csv(tmp_path / "history.csv")
     first = sentinel.json("ingest", file)
     assert (first["new_transactions"], first["new_labels"], first["users"]) == (4, 4, 3)
