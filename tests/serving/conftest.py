@@ -1,4 +1,4 @@
-"""A real service: `bentoml serve` with two workers, a recorder, the session's PostgreSQL and Redis, and a tiny model."""
+"""A real service: `bentoml serve` with two workers, a recorder, real stores, and a tiny model."""
 
 from __future__ import annotations
 

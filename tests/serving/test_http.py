@@ -232,7 +232,9 @@ def test_monitoring_counts_what_was_predicted_and_how_right_it_was(service: Serv
 def test_prometheus_sums_over_the_workers(service: Service) -> None:
     def predicted() -> float:
         text = service.http.get("/metrics").text
-        found = re.findall(r'sentinel_predictions_total\{model_version="v20260101_000000",prediction="\w+"\} (\S+)', text)
+        found = re.findall(
+            r'sentinel_predictions_total\{model_version="v20260101_000000",prediction="\w+"\} (\S+)', text
+        )
         return sum(float(value) for value in found)
 
     before = predicted()
