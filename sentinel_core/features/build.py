@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel_core.features.blocks import Histories, arrival_histories, ordered_blocks, row_block
+from sentinel_core.features.arrivals import Arrivals
+from sentinel_core.features.blocks import Histories, ordered_blocks, row_block
 from sentinel_core.features.calendar import calendar
 from sentinel_core.features.catalog import CATALOGUE, POSITION
 from sentinel_core.features.entities import USER, EntityKind
 from sentinel_core.features.events import Bool, Events, Int
 from sentinel_core.features.kernel import history_features
 from sentinel_core.features.risk import RiskHistory, RiskTable, served_midnight
+from sentinel_core.features.transaction import transaction_features
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +47,15 @@ def build_offline(
     """
     n = len(events)
     values = np.empty((n, len(CATALOGUE)), dtype=np.float32)
-    late = np.zeros(n, dtype=np.bool_)
-    _put(values, slice(None), _own(events))
     if risk is None:
         as_of = np.zeros(n, dtype=np.int64)
-        _put(values, slice(None), RiskTable.empty().lookup(events.merchant, events.country))
+        by_risk = RiskTable.empty().lookup(events.merchant, events.country)
     else:
         as_of = served_midnight(events.time) if risk_as_of is None else risk_as_of
-        _put(values, slice(None), risk.lookup(events, as_of))
-    _histories_offline(events, kind, values, late)
+        by_risk = risk.lookup(events, as_of)
+    _put(values, slice(None), by_risk)
+    _put(values, slice(None), {**transaction_features(events), **calendar(events.time)})
+    late = _put_histories(values, events, kind)
     return Vectors(values, late, as_of)
 
 
@@ -69,56 +71,43 @@ def build_online(
     if n == 0:
         return Vectors(values, np.zeros(0, dtype=np.bool_), np.zeros(0, dtype=np.int64))
     block, late = row_block(events, Histories.of_records(histories), kind)
-    _put(values, slice(None), _own(events))
-    _put(values, slice(None), history_features(block))
-    _put(values, slice(None), risk.lookup(events.merchant, events.country))
+    columns = (
+        transaction_features(events)
+        | calendar(events.time)
+        | history_features(block)
+        | risk.lookup(events.merchant, events.country)
+    )
+    _put(values, slice(None), columns)
     return Vectors(values, late, np.full(n, risk.as_of, dtype=np.int64))
 
 
-def _own(events: Events) -> dict[str, NDArray[Any]]:
-    """Return the features of a transaction by itself."""
-    cents = events.cents
-    amount = cents / 100.0
-    return {
-        "amount": amount,
-        "amount_log": np.log1p(amount),
-        "is_small_amount": cents <= 500,
-        "is_round_amount": cents % 1000 == 0,
-        "is_bank_transfer": events.is_bank_transfer,
-        **calendar(events.time),
-    }
+def _put_histories(values: NDArray[np.float32], events: Events, kind: EntityKind) -> Bool:
+    """Fill in the history features of a table and return which rows are late.
 
-
-def _histories_offline(events: Events, kind: EntityKind, values: NDArray[np.float32], late: Bool) -> None:
-    """Fill in the history features: in blocks for users who arrived in order, user by user for the others."""
-    if len(events) == 0:
-        return
-    _, codes = np.unique(events.user, return_inverse=True)
-    order = np.lexsort((events.arrival, events.time, codes))
-    user, arrival = codes[order], events.arrival[order]
-    backwards = (arrival[1:] < arrival[:-1]) & (user[1:] == user[:-1])
-    disordered = np.zeros(int(user[-1]) + 1, dtype=np.bool_)
-    disordered[user[1:][backwards]] = True
-    if disordered.any():
-        aside = disordered[user]
-        _disordered(events, user[aside], order[aside], kind, values, late)
-        user, order = user[~aside], order[~aside]
-    for rows, block in ordered_blocks(user, events.take(order), kind):
-        _put(values, order[rows], history_features(block))
-
-
-def _disordered(
-    events: Events, user: Int, order: Int, kind: EntityKind, values: NDArray[np.float32], late: Bool
-) -> None:
-    for rows in np.split(order, np.flatnonzero(user[1:] != user[:-1]) + 1):
-        arrived = rows[np.argsort(events.arrival[rows], kind="stable")]
-        own = events.take(arrived)
-        for group, histories in arrival_histories(own, kind):
-            block, is_late = row_block(own.take(group), histories, kind)
-            _put(values, arrived[group], history_features(block))
-            late[arrived[group]] = is_late
+    Every row is answered from its place in order of time; the few whose history is another one are answered again.
+    """
+    arrivals = Arrivals.of(events, kind)
+    for rows, block in ordered_blocks(events.take(arrivals.order), arrivals.starts, kind):
+        _put(values, arrivals.order[rows], history_features(block))
+    for displaced, histories in arrivals.histories(events, kind):
+        block, _ = row_block(events.take(displaced), histories, kind)
+        _put(values, displaced, history_features(block))
+    block, _ = row_block(events.take(arrivals.late), Histories.none(len(arrivals.late)), kind)
+    _put(values, arrivals.late, history_features(block))
+    late = np.zeros(len(events), dtype=np.bool_)
+    late[arrivals.late] = True
+    return late
 
 
 def _put(values: NDArray[np.float32], rows: Any, columns: Mapping[str, NDArray[Any]]) -> None:
-    for name, column in columns.items():
-        values[rows, POSITION[name]] = column
+    """Write columns that lie side by side in the catalogue, in its order."""
+    first = POSITION[next(iter(columns))]
+    part = values[:, first : first + len(columns)]
+    if isinstance(rows, slice):
+        for target, column in zip(part[rows].T, columns.values(), strict=True):
+            target[...] = column
+        return
+    matrix = np.empty((len(columns), len(rows)), dtype=np.float32)
+    for target, column in zip(matrix, columns.values(), strict=True):
+        target[...] = column
+    part[rows] = matrix.T

@@ -12,6 +12,9 @@ from sentinel_core.features.events import Int
 
 THURSDAY: Final = 3
 """The weekday of 1970-01-01, Monday being 0."""
+SATURDAY: Final = 5
+NIGHT_FROM: Final = 22
+NIGHT_TO: Final = 6
 
 
 def midnight(time_us: Any) -> Any:
@@ -24,14 +27,15 @@ def calendar(time_us: Int) -> dict[str, NDArray[Any]]:
 
     The night is [22:00, 06:00), the weekend Saturday and Sunday; days of the week count from Monday 0.
     """
-    days = time_us // MICROS_PER_DAY
-    hour = (time_us - days * MICROS_PER_DAY) // MICROS_PER_HOUR
+    hours = time_us // MICROS_PER_HOUR
+    days = hours // 24
+    hour = hours - days * 24
     weekday = (days + THURSDAY) % 7
-    dates = days.astype("datetime64[D]")
+    first_of_month = days.view("M8[D]").astype("M8[M]").astype("M8[D]")
     return {
         "hour_of_day": hour,
         "day_of_week": weekday,
-        "day_of_month": (dates - dates.astype("datetime64[M]")).astype(np.int64) + 1,
-        "is_weekend": weekday >= 5,
-        "is_night": (hour >= 22) | (hour < 6),
+        "day_of_month": days - first_of_month.view(np.int64) + 1,
+        "is_weekend": weekday >= SATURDAY,
+        "is_night": (hour >= NIGHT_FROM) | (hour < NIGHT_TO),
     }

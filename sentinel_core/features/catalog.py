@@ -1,7 +1,8 @@
 """The catalogue: every feature as one declared value, in the order of the vector.
 
-The documentation is generated from here (`catalog_markdown`), a bundle names features by name and
-`definition_hash`, and the tests judge each one against an oracle of a few lines.
+The documentation is generated from here (`document.catalog_markdown`), a bundle names features by name and
+`definition_hash`, and the tests judge each one against an oracle of a few lines. Figures in the formulas
+are those of the code that applies them.
 """
 
 from __future__ import annotations
@@ -9,29 +10,50 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Any, Final
 
 from sentinel_core.errors import BundleError
+from sentinel_core.features.calendar import NIGHT_FROM, NIGHT_TO
+from sentinel_core.features.entities import ENTITY_KINDS
+from sentinel_core.features.kernel import (
+    RATIO_MIN_MEAN,
+    SPREAD_MIN,
+    SPREAD_SHARE,
+    VELOCITY_SMOOTHING,
+    ZSCORE_LIMIT,
+    ZSCORE_MIN_EVENTS,
+)
+from sentinel_core.features.risk import PRIOR_WEIGHT, SERVED_AFTER_US
+from sentinel_core.features.risk_table import RECENCY_DAYS
+from sentinel_core.features.transaction import ROUND_CENTS, SMALL_CENTS
 
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One feature: what it is, over which window of which entity, and its value at a cold start."""
+    """One feature: what it is, over which window of which entity, and its value where nothing is known yet.
+
+    `cold_start` is None for a feature that depends on its own transaction alone.
+    """
 
     name: str
     group: str
     formula: str
     unit: str
     cold_start: float | None = None
-    """The value for an entity without history; None where it does not depend on one."""
     entity: str | None = None
     window: str = ""
 
     @property
     def definition_hash(self) -> str:
-        """16 hexadecimal digits over every field: a change of the definition changes it."""
-        canonical = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
+        """16 hexadecimal digits over every field and the limits of its histories: another definition, another hash."""
+        definition: dict[str, Any] = asdict(self)
+        definition["history"] = [asdict(kind) for kind in ENTITY_KINDS if kind.name == self.entity]
+        return _digest(definition)
+
+
+def _digest(value: Any) -> str:
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
 
 
 def _transaction(name: str, formula: str, unit: str) -> Feature:
@@ -46,107 +68,89 @@ def _user(name: str, window: str, formula: str, unit: str, cold_start: float, gr
     return Feature(name, group, formula, unit, cold_start, "user", window)
 
 
-def _merchant(name: str, window: str, formula: str, unit: str, cold_start: float | None) -> Feature:
-    return Feature(name, "risk", formula, unit, cold_start, "merchant", window)
+def _count(name: str, window: str) -> Feature:
+    return _user(name, window, "attempts, this one included", "count", 1.0)
 
 
-_KNOWN = "M the midnight (UTC) of the daily table in use"
-_RISK = (
-    "(F + 20·p)/(N + 20): of the events of the window, N those whose label was known at M, F the frauds among them,"
-    f" p = F/N over all events of the window; {_KNOWN}"
+def _velocity(name: str, recent: str, baseline: str, before: str, windows: int) -> Feature:
+    formula = (
+        f"(n₁ + {VELOCITY_SMOOTHING})/(n₂/{windows} + {VELOCITY_SMOOTHING}): n₁ earlier attempts in {recent},"
+        f" n₂ in {before}"
+    )
+    return _user(name, baseline, formula, "ratio", 1.0)
+
+
+_SERVED = (
+    "M the midnight (UTC) of the table in use: that of t's day from"
+    f" {SERVED_AFTER_US // 3_600_000_000:02d}:00, before that the day's before"
 )
+
+
+def _risk(name: str, days: int, entity: str = "merchant") -> Feature:
+    formula = (
+        f"(F + {PRIOR_WEIGHT}·p)/(N + {PRIOR_WEIGHT}): N events of the {entity} in the window with a label known"
+        f" at M, F the frauds among them, p = F/N over all events of the window (0 where none is known); {_SERVED}"
+    )
+    return Feature(name, "risk", formula, "probability", 0.0, entity, f"(M − delay − {days} d, M − delay]")
+
+
+def _merchant(name: str, window: str, formula: str, unit: str, cold_start: float) -> Feature:
+    return Feature(name, "risk", f"{formula}; {_SERVED}", unit, cold_start, "merchant", window)
+
+
+def _known(name: str, days: int) -> Feature:
+    formula = "events of the merchant whose label was known at M"
+    return _merchant(name, f"(M − delay − {days} d, M − delay]", formula, "count", 0.0)
+
 
 CATALOGUE: Final[tuple[Feature, ...]] = (
     _transaction("amount", "amount", "currency"),
     _transaction("amount_log", "ln(1 + amount)", "log currency"),
-    _transaction("is_small_amount", "1 where amount ≤ 5.00", "flag"),
-    _transaction("is_round_amount", "1 where amount is a whole multiple of 10", "flag"),
+    _transaction("is_small_amount", f"1 where amount ≤ {SMALL_CENTS / 100:.2f}", "flag"),
+    _transaction("is_round_amount", f"1 where amount is a whole multiple of {ROUND_CENTS // 100}", "flag"),
     _transaction("is_bank_transfer", "1 where transaction_type is bank_transfer", "flag"),
-    _temporal("hour_of_day", "hour of timestamp in UTC", "0 to 23"),
-    _temporal("day_of_week", "weekday of timestamp in UTC, Monday 0", "0 to 6"),
-    _temporal("day_of_month", "day of the month of timestamp in UTC", "1 to 31"),
+    _temporal("hour_of_day", "hour of the timestamp in UTC", "0 to 23"),
+    _temporal("day_of_week", "weekday of the timestamp in UTC, Monday 0", "0 to 6"),
+    _temporal("day_of_month", "day of the month of the timestamp in UTC", "1 to 31"),
     _temporal("is_weekend", "1 on Saturday and Sunday (UTC)", "flag"),
-    _temporal("is_night", "1 from 22:00, included, to 06:00, excluded (UTC)", "flag"),
-    _user("user_txn_count_1h", "(t − 1 h, t]", "attempts, this one included", "count", 1.0),
-    _user("user_txn_count_24h", "(t − 24 h, t]", "attempts, this one included", "count", 1.0),
-    _user("user_txn_count_7d", "(t − 7 d, t]", "attempts, this one included", "count", 1.0),
-    _user("user_txn_count_30d", "(t − 30 d, t]", "attempts, this one included", "count", 1.0),
-    _user("user_avg_amount_7d", "(t − 7 d, t]", "mean amount of the earlier attempts", "currency", 0.0),
-    _user("user_avg_amount_30d", "(t − 30 d, t]", "mean amount of the earlier attempts", "currency", 0.0),
+    _temporal("is_night", f"1 from {NIGHT_FROM}:00, included, to {NIGHT_TO:02d}:00, excluded (UTC)", "flag"),
+    _count("user_txn_count_1h", "(t − 1 h, t]"),
+    _count("user_txn_count_24h", "(t − 24 h, t]"),
+    _count("user_txn_count_7d", "(t − 7 d, t]"),
+    _count("user_txn_count_30d", "(t − 30 d, t]"),
+    _user("user_avg_amount_7d", "(t − 7 d, t]", "mean amount of the earlier attempts; 0 with none", "currency", 0.0),
+    _user("user_avg_amount_30d", "(t − 30 d, t]", "mean amount of the earlier attempts; 0 with none", "currency", 0.0),
     _user(
         "user_std_amount_7d",
         "(t − 7 d, t]",
-        "population standard deviation of the amounts of the earlier attempts",
+        "population standard deviation of the amounts of the earlier attempts; 0 with none",
         "currency",
         0.0,
     ),
     _user(
         "amount_zscore",
         "(t − 7 d, t]",
-        "(amount − mean)/max(std, 0.05·mean, 1.00), clipped to ±20, over the earlier attempts;"
-        " 0 with fewer than 3 of them",
+        f"(amount − mean)/max(std, {SPREAD_SHARE}·mean, {SPREAD_MIN:.2f}), clipped to ±{ZSCORE_LIMIT:g}, with mean and"
+        f" std of the earlier attempts; 0 with fewer than {ZSCORE_MIN_EVENTS} of them",
         "deviations",
         0.0,
     ),
     _user(
         "amount_to_avg_ratio",
         "(t − 7 d, t]",
-        "amount/max(mean, 0.01) over the earlier attempts; 1 with none",
+        f"amount/max(mean, {RATIO_MIN_MEAN}) with the mean of the earlier attempts; 1 with none",
         "ratio",
         1.0,
     ),
-    _user("user_prior_count", "(h, t]", "earlier attempts in the history, which begins at h", "count", 0.0),
-    _user(
-        "txn_velocity_1h",
-        "(t − 7 d − 1 h, t]",
-        "(n₁ + 0.25)/(n₂/168 + 0.25): n₁ earlier attempts in (t − 1 h, t], n₂ in (t − 7 d − 1 h, t − 1 h]",
-        "ratio",
-        1.0,
-    ),
-    _user(
-        "txn_velocity_24h",
-        "(t − 8 d, t]",
-        "(n₁ + 0.25)/(n₂/7 + 0.25): n₁ earlier attempts in (t − 24 h, t], n₂ in (t − 8 d, t − 24 h]",
-        "ratio",
-        1.0,
-    ),
+    _user("user_prior_count", "(h, t]", "earlier attempts in the history, which begins after h", "count", 0.0),
+    _velocity("txn_velocity_1h", "(t − 1 h, t]", "(t − 7 d − 1 h, t]", "(t − 7 d − 1 h, t − 1 h]", 168),
+    _velocity("txn_velocity_24h", "(t − 24 h, t]", "(t − 8 d, t]", "(t − 8 d, t − 24 h]", 7),
     _user(
         "time_since_last_txn",
         "(h, t]",
-        "seconds since the last earlier attempt, at most 30 days",
+        "seconds since the last earlier attempt, at most 30 days; 30 days with none",
         "seconds",
         2_592_000.0,
-    ),
-    _merchant("merchant_risk_score", "(M − delay − 30 d, M − delay]", _RISK, "probability", None),
-    Feature(
-        "country_risk_score",
-        "risk",
-        _RISK + "; by location_country",
-        "probability",
-        None,
-        "country",
-        "(M − delay − 30 d, M − delay]",
-    ),
-    _merchant("merchant_risk_1d", "(M − delay − 1 d, M − delay]", _RISK, "probability", None),
-    _merchant("merchant_risk_7d", "(M − delay − 7 d, M − delay]", _RISK, "probability", None),
-    _merchant("merchant_count_1d", "(M − delay − 1 d, M − delay]", f"N of merchant_risk_1d; {_KNOWN}", "count", 0.0),
-    _merchant("merchant_count_7d", "(M − delay − 7 d, M − delay]", f"N of merchant_risk_7d; {_KNOWN}", "count", 0.0),
-    _merchant(
-        "merchant_count_30d", "(M − delay − 30 d, M − delay]", f"N of merchant_risk_score; {_KNOWN}", "count", 0.0
-    ),
-    _merchant(
-        "merchant_recent_known_frauds",
-        "(M − delay, M]",
-        f"frauds of the window already known at M; {_KNOWN}",
-        "count",
-        0.0,
-    ),
-    _merchant(
-        "merchant_days_since_known_fraud",
-        "(M − 90 d, M]",
-        f"days from the merchant's latest fraud known at M to M, at most 90; {_KNOWN}",
-        "days",
-        90.0,
     ),
     _user(
         "device_change_flag",
@@ -164,6 +168,28 @@ CATALOGUE: Final[tuple[Feature, ...]] = (
         0.0,
         group="change",
     ),
+    _risk("merchant_risk_score", 30),
+    _risk("merchant_risk_1d", 1),
+    _risk("merchant_risk_7d", 7),
+    _known("merchant_count_1d", 1),
+    _known("merchant_count_7d", 7),
+    _known("merchant_count_30d", 30),
+    _merchant(
+        "merchant_recent_known_frauds",
+        "(M − delay, M]",
+        "events of the merchant that were known at M to be fraud",
+        "count",
+        0.0,
+    ),
+    _merchant(
+        "merchant_days_since_known_fraud",
+        f"(M − {RECENCY_DAYS} d, M]",
+        "days from the latest event of the merchant that was known at M to be fraud, to M;"
+        f" {RECENCY_DAYS} with none in the window",
+        "days",
+        float(RECENCY_DAYS),
+    ),
+    _risk("country_risk_score", 30, entity="country"),
 )
 
 FEATURE_NAMES: Final[tuple[str, ...]] = tuple(feature.name for feature in CATALOGUE)
@@ -183,5 +209,4 @@ def feature(name: str) -> Feature:
 
 def catalogue_hash() -> str:
     """Return 16 hexadecimal digits over the names and hashes of the whole catalogue, in order."""
-    pairs = [[feature.name, feature.definition_hash] for feature in CATALOGUE]
-    return hashlib.blake2b(json.dumps(pairs).encode(), digest_size=8).hexdigest()
+    return _digest([[feature.name, feature.definition_hash] for feature in CATALOGUE])

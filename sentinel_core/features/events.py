@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel_core.features.entities import RECORD, RECORD_VERSION
+from sentinel_core.features.entities import RECORD, RECORD_VERSION, EntityKind
 from sentinel_core.schema import hash_text
 
 Int = NDArray[np.int64]
@@ -40,6 +40,11 @@ class Events:
 
     def __len__(self) -> int:
         return len(self.time)
+
+    def entity(self, kind: EntityKind) -> Hash:
+        """Return the hash of the entity of a kind that each row belongs to."""
+        entities: Hash = getattr(self, kind.name)
+        return entities
 
     def take(self, rows: NDArray[Any] | slice) -> Events:
         """Return the rows that an index array, a mask or a slice selects, in its order."""

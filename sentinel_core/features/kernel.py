@@ -24,7 +24,13 @@ WEEK: Final = 7 * MICROS_PER_DAY
 MONTH: Final = 30 * MICROS_PER_DAY
 ZSCORE_LIMIT: Final = 20.0
 ZSCORE_MIN_EVENTS: Final = 3
+SPREAD_SHARE: Final = 0.05
+SPREAD_MIN: Final = 1.0
+RATIO_MIN_MEAN: Final = 0.01
 VELOCITY_SMOOTHING: Final = 0.25
+_WINDOWS: Final = np.array([HOUR, DAY, WEEK, MONTH, WEEK + HOUR, WEEK + DAY])[:, np.newaxis]
+_WEEKLY: Final = np.array([WEEK / HOUR, WEEK / DAY])[:, np.newaxis]
+"""How many windows of one hour, and of one day, a week holds."""
 _LOW_WORD: Final = np.int64(0xFFFF_FFFF)
 _WORD: Final = 4_294_967_296.0
 
@@ -50,90 +56,79 @@ class Block:
     end: Int
 
 
-@dataclass(frozen=True, slots=True)
-class _Sums:
-    """Exclusive prefix sums over a block: of cents, and of their squares in two words of 32 bits."""
-
-    cents: Int
-    high: Int
-    low: Int
-
-    @classmethod
-    def over(cls, cents: Int) -> _Sums:
-        squares = cents * cents
-        return cls(_prefix(cents), _prefix(squares >> 32), _prefix(squares & _LOW_WORD))
-
-
 def history_features(block: Block) -> dict[str, NDArray[Any]]:
-    """Compute every history feature of a block's rows: name → array of shape (rows,).
+    """Compute every history feature of a block's rows: name → array of shape (rows,), in the catalogue's order.
 
     Windows are (t − w, t]; counts include the row itself, amounts and "last" look at earlier events only.
     Formulas and cold starts are those of the catalogue.
     """
-    sums = _Sums.over(block.cents)
-    end = block.end
-    first = {w: _left(block, w) for w in (HOUR, DAY, WEEK, MONTH, WEEK + HOUR, WEEK + DAY)}
-    earlier = {window: end - left for window, left in first.items()}
+    edges = block.key.searchsorted(block.row_key - _WINDOWS, side="right")
+    first = np.maximum(edges, block.floor)
+    earlier = block.end - first
+    counts = earlier[:4] + 1
+    week, month = earlier[2], earlier[3]
+    sums = _prefix_sums(block.cents)
+    mean_week, deviation = _moments(sums, first[2], block.end)
+    mean_month = (sums[0, block.end] - sums[0, first[3]]) / np.maximum(month, 1) / 100.0
     amount = block.row_cents / 100.0
-    week, month = earlier[WEEK], earlier[MONTH]
-    mean_week, deviation = _moments(sums, first[WEEK], end)
-    mean_month = _total(sums.cents, first[MONTH], end) / np.maximum(month, 1) / 100.0
-    spread = np.maximum(np.maximum(deviation, 0.05 * mean_week), 1.0)
-    zscore = np.clip((amount - mean_week) / spread, -ZSCORE_LIMIT, ZSCORE_LIMIT)
+    velocity = _velocities(earlier[:2], earlier[4:])
     return {
-        "user_txn_count_1h": earlier[HOUR] + 1,
-        "user_txn_count_24h": earlier[DAY] + 1,
-        "user_txn_count_7d": week + 1,
-        "user_txn_count_30d": month + 1,
+        "user_txn_count_1h": counts[0],
+        "user_txn_count_24h": counts[1],
+        "user_txn_count_7d": counts[2],
+        "user_txn_count_30d": counts[3],
         "user_avg_amount_7d": mean_week,
         "user_avg_amount_30d": mean_month,
         "user_std_amount_7d": deviation,
-        "amount_zscore": np.where(week >= ZSCORE_MIN_EVENTS, zscore, 0.0),
-        "amount_to_avg_ratio": np.where(week > 0, amount / np.maximum(mean_week, 0.01), 1.0),
-        "user_prior_count": end - block.floor,
-        "txn_velocity_1h": _velocity(earlier[HOUR], earlier[WEEK + HOUR], WEEK // HOUR),
-        "txn_velocity_24h": _velocity(earlier[DAY], earlier[WEEK + DAY], WEEK // DAY),
+        "amount_zscore": _zscore(amount, mean_week, deviation, week),
+        "amount_to_avg_ratio": np.where(week > 0, amount / np.maximum(mean_week, RATIO_MIN_MEAN), 1.0),
+        "user_prior_count": block.end - block.floor,
+        "txn_velocity_1h": velocity[0],
+        "txn_velocity_24h": velocity[1],
         **_since_last(block),
     }
 
 
-def _prefix(values: Int) -> Int:
-    sums = np.zeros(len(values) + 1, dtype=np.int64)
-    np.cumsum(values, out=sums[1:])
+def _prefix_sums(cents: Int) -> Int:
+    """Return exclusive prefix sums, shape (3, n + 1): of the cents, and of their squares in two words of 32 bits."""
+    terms = np.zeros((3, len(cents) + 1), dtype=np.int64)
+    squares = cents * cents
+    terms[0, 1:] = cents
+    np.right_shift(squares, 32, out=terms[1, 1:])
+    np.bitwise_and(squares, _LOW_WORD, out=terms[2, 1:])
+    sums: Int = terms.cumsum(axis=1, out=terms)
     return sums
 
 
-def _left(block: Block, window: int) -> Int:
-    """Return the first event of each row's window (t − window, t], never before the row's history."""
-    edges = np.searchsorted(block.key, block.row_key - window, side="right")
-    return np.maximum(edges, block.floor)
-
-
-def _total(prefix: Int, first: Int, end: Int) -> Int:
-    totals: Int = prefix[end] - prefix[first]
-    return totals
-
-
-def _moments(sums: _Sums, first: Int, end: Int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _moments(sums: Int, first: Int, end: Int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return mean and population deviation of the amounts in events[first:end], in units of the currency.
 
     With k = s div n and r = s mod n, Σ(x − k)² = q − nk² − 2kr is taken in two integer words, each exact for windows
-    of up to 2²⁰ events; what is left to round is one sum, one division and one root.
+    of up to 2²⁰ events; what is left to round is one sum, one division and one root. No event gives 0 and 0.
     """
-    count = np.maximum(end - first, 1)
-    total = _total(sums.cents, first, end)
+    held = end - first
+    count = np.maximum(held, 1)
+    total, high, low = sums.take(end, axis=1) - sums.take(first, axis=1)
     k, r = np.divmod(total, count)
     square = k * k
-    high = _total(sums.high, first, end) - (end - first) * (square >> 32)
-    low = _total(sums.low, first, end) - (end - first) * (square & _LOW_WORD) - 2 * k * r
+    high -= held * (square >> 32)
+    low -= held * (square & _LOW_WORD) + 2 * k * r
     about_k = high * _WORD + low
     variance = (about_k - r * (r / count)) / count
     return total / count / 100.0, np.sqrt(np.maximum(variance, 0.0)) / 100.0
 
 
-def _velocity(recent: Int, with_baseline: Int, windows: int) -> NDArray[np.float64]:
-    """Return the count of a window over its own mean in the seven days before, smoothed."""
-    expected = (with_baseline - recent) / windows
+def _zscore(
+    amount: NDArray[np.float64], mean: NDArray[np.float64], deviation: NDArray[np.float64], count: Int
+) -> NDArray[np.float64]:
+    spread = np.maximum(np.maximum(deviation, SPREAD_SHARE * mean), SPREAD_MIN)
+    score = np.minimum(np.maximum((amount - mean) / spread, -ZSCORE_LIMIT), ZSCORE_LIMIT)
+    return np.where(count >= ZSCORE_MIN_EVENTS, score, 0.0)
+
+
+def _velocities(recent: Int, with_baseline: Int) -> NDArray[np.float64]:
+    """Return the counts of an hour and of a day over their own means in the seven days before, smoothed."""
+    expected = (with_baseline - recent) / _WEEKLY
     velocity: NDArray[np.float64] = (recent + VELOCITY_SMOOTHING) / (expected + VELOCITY_SMOOTHING)
     return velocity
 
@@ -141,13 +136,10 @@ def _velocity(recent: Int, with_baseline: Int, windows: int) -> NDArray[np.float
 def _since_last(block: Block) -> dict[str, NDArray[Any]]:
     if len(block.key) == 0:
         nothing = np.zeros(len(block.end))
-        return {
-            "time_since_last_txn": nothing + MONTH / MICROS_PER_SECOND,
-            "device_change_flag": nothing,
-            "location_change_flag": nothing,
-        }
+        longest = nothing + MONTH / MICROS_PER_SECOND
+        return {"time_since_last_txn": longest, "device_change_flag": nothing, "location_change_flag": nothing}
     known = block.end > block.floor
-    last = np.where(known, block.end - 1, 0)
+    last = np.maximum(block.end - 1, 0)
     elapsed = np.where(known, np.minimum(block.row_key - block.key[last], MONTH), MONTH)
     return {
         "time_since_last_txn": elapsed / MICROS_PER_SECOND,

@@ -1,0 +1,152 @@
+"""The whole vector against the oracle, and offline against online."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sentinel_core.features.build import Vectors, build_offline, build_online
+from sentinel_core.features.catalog import FEATURE_NAMES
+from sentinel_core.features.entities import RECORD
+from sentinel_core.features.events import Events
+from sentinel_core.features.risk import RiskHistory, RiskTable, served_midnight
+from tests.features.oracle import DAY, HOUR, Row, World, to_events, vector
+from tests.features.worlds import START, busy_world, row_lists, worlds
+
+NO_RECORDS = np.zeros(0, dtype=RECORD)
+
+
+def offline(world: World, **options: object) -> Vectors:
+    history = RiskHistory(world.events(), world.label_arrays(), world.delay)
+    return build_offline(world.events(), history, kind=world.kind, **options)  # type: ignore[arg-type]
+
+
+def online(world: World, i: int, *, tail: int | None = None) -> Vectors:
+    """Score row i as the service would: with the records that arrived before it, at most the last `tail` of them."""
+    events = world.events()
+    earlier = [j for j in range(i) if world.rows[j].user == world.rows[i].user and not world.late[j]]
+    table = RiskHistory(events, world.label_arrays(), world.delay).at(int(served_midnight(events.time[i])))
+    records = events.take(np.array(earlier[-tail:] if tail else earlier, dtype=np.int64)).records()
+    return build_online(events.take(slice(i, i + 1)), [records], table, kind=world.kind)
+
+
+def judge(world: World, vectors: Vectors, rows: range | list[int]) -> None:
+    for i in rows:
+        expected = vector(world, i)
+        assert vectors.late[i] == world.late[i]
+        for name, value in zip(FEATURE_NAMES, vectors.values[i], strict=True):
+            assert value == pytest.approx(expected[name], rel=3e-7, abs=1e-9), (i, name)
+
+
+@given(worlds())
+@settings(max_examples=150, deadline=None)
+def test_the_offline_build_agrees_with_the_oracle(world: World) -> None:
+    judge(world, offline(world), range(len(world.rows)))
+
+
+@given(worlds(max_size=16))
+@settings(max_examples=60, deadline=None)
+def test_online_equals_offline_bit_for_bit(world: World) -> None:
+    built = offline(world)
+    for i in range(len(world.rows)):
+        scored = online(world, i)
+        assert scored.values[0].tobytes() == built.values[i].tobytes(), i
+        assert scored.late[0] == built.late[i]
+        assert scored.risk_as_of[0] == built.risk_as_of[i]
+
+
+@pytest.mark.parametrize("jitter", [0, 2 * HOUR, 2 * DAY])
+def test_busy_users_agree_with_the_oracle_and_online(jitter: int) -> None:
+    world = busy_world(1500, seed=3, users=3, jitter=jitter)
+    built = offline(world)
+    assert any(world.late) == (jitter > DAY)
+    rows = [*range(40), *range(700, 740), *range(1460, 1500)]
+    judge(world, built, rows)
+    for i in rows:
+        assert online(world, i).values[0].tobytes() == built.values[i].tobytes(), i
+
+
+@pytest.mark.parametrize("jitter", [0, HOUR])
+def test_a_user_with_50_000_events_is_capped_exactly(jitter: int) -> None:
+    world = busy_world(50_000, seed=5, jitter=jitter)
+    built = offline(world)
+    rows = [0, 4095, 4096, 4097, 20_000, 49_999]
+    judge(world, built, rows)
+    assert built.values[-1, FEATURE_NAMES.index("user_prior_count")] == pytest.approx(4096, abs=100)
+    for i in rows:
+        # A store keeps a little more than the cap.
+        assert online(world, i, tail=4096 + 256).values[0].tobytes() == built.values[i].tobytes(), i
+
+
+def test_one_micro_batch_equals_one_row_at_a_time() -> None:
+    world = busy_world(300, seed=7, users=40, jitter=2 * DAY)
+    events = world.events()
+    table = RiskHistory(events, world.label_arrays(), world.delay).at(START + 20 * DAY)
+    rows = np.arange(200, 300)
+    histories = [
+        events.take(
+            np.array([j for j in range(i) if world.rows[j].user == world.rows[i].user and not world.late[j]], int)
+        ).records()
+        for i in rows
+    ]
+    batch = build_online(events.take(rows), histories, table)
+    single = [
+        build_online(events.take(slice(i, i + 1)), [history], table) for i, history in zip(rows, histories, strict=True)
+    ]
+    assert batch.values.tobytes() == b"".join(one.values.tobytes() for one in single)
+    np.testing.assert_array_equal(batch.late, [one.late[0] for one in single])
+    assert batch.late.any()
+
+
+@given(row_lists(max_size=12), st.randoms(use_true_random=False))
+@settings(max_examples=60, deadline=None)
+def test_users_do_not_influence_each_other(rows: list[Row], random: object) -> None:
+    """Whatever the block holds besides, a user's vectors stay the same to the bit."""
+    together = build_offline(to_events(rows), None).values
+    for user in {row.user for row in rows}:
+        own = [i for i, row in enumerate(rows) if row.user == user]
+        alone = build_offline(to_events([rows[i] for i in own]), None).values
+        assert together[own].tobytes() == alone.tobytes()
+
+
+@given(row_lists())
+@settings(max_examples=60, deadline=None)
+def test_what_arrives_later_changes_nothing(rows: list[Row]) -> None:
+    whole = build_offline(to_events(rows), None)
+    half = len(rows) // 2
+    first = build_offline(to_events(rows[:half]), None)
+    assert first.values.tobytes() == whole.values[:half].tobytes()
+    np.testing.assert_array_equal(first.late, whole.late[:half])
+
+
+def test_a_logged_midnight_is_honoured() -> None:
+    world = busy_world(200, seed=1, jitter=0)
+    logged = np.full(200, START + 15 * DAY, dtype=np.int64)
+    logged[::2] = 0
+    built = offline(world, risk_as_of=logged)
+    np.testing.assert_array_equal(built.risk_as_of, logged)
+    for i in (0, 1, 150, 151):
+        expected = vector(world, i, as_of=int(logged[i]))
+        np.testing.assert_allclose(built.values[i], [expected[name] for name in FEATURE_NAMES], rtol=3e-7)
+
+
+def test_no_rows_give_no_vectors() -> None:
+    nothing = to_events([])
+    for vectors in (
+        build_offline(nothing, None),
+        build_offline(nothing, RiskHistory(nothing, World([]).label_arrays(), DAY)),
+        build_online(nothing, [], RiskTable.empty()),
+    ):
+        assert vectors.values.shape == (0, len(FEATURE_NAMES))
+        assert len(vectors.late) == len(vectors.risk_as_of) == 0
+
+
+def test_a_store_that_answers_a_late_row_with_nothing_gets_the_same_cold_start() -> None:
+    rows = [Row("a", START + 3 * DAY), Row("a", START)]
+    world = World(rows)
+    assert world.late == [False, True]
+    events: Events = world.events()
+    scored = build_online(events.take(slice(1, 2)), [NO_RECORDS], RiskTable.empty())
+    assert scored.values[0].tobytes() == build_offline(events, None).values[1].tobytes()
