@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -66,7 +67,7 @@ class BundleCache:
     def remember(self, version: VersionRef) -> None:
         """Note that a version is in service."""
         with _disk_errors(self._root):
-            fresh = self._root / f".{CURRENT}.{os.getpid()}"
+            fresh = self._root / f".{CURRENT}.{os.getpid()}.{threading.get_ident()}"
             fresh.write_text(json.dumps(asdict(version)), encoding="utf-8")
             fresh.replace(self._root / CURRENT)
 
