@@ -35,7 +35,7 @@ def start(settings: Settings, supervisor: Supervisor, processes: Sequence[Proces
     Raises `LocalError` with the last line of its log where one dies again and again, or is not well within 240 s.
     """
     states = supervisor.states()
-    fresh = [process.name for process in processes if not states[process.name].active]
+    fresh = [process.name for process in processes if not states[process.name].running]
     if not processes:
         return fresh
     for process in processes:

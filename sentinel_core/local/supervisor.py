@@ -32,6 +32,7 @@ from sentinel_core.settings import Settings
 NAME: Final = "supervisord"
 _SOCKET_LENGTH: Final = 90  # 104 on macOS; supervisord binds a longer, temporary name first
 _START_SECONDS: Final = 20.0
+_STOP_SECONDS: Final = 60.0
 _ACTIVE: Final = ("STARTING", "RUNNING", "BACKOFF", "STOPPING")
 
 
@@ -45,8 +46,13 @@ class ProcessState:
     pid: int | None
 
     @property
+    def running(self) -> bool:
+        """Whether it runs, or has just begun to."""
+        return self.state in ("STARTING", "RUNNING")
+
+    @property
     def active(self) -> bool:
-        """Whether the supervisor keeps it running."""
+        """Whether there is, or soon will be, something to stop."""
         return self.state in _ACTIVE
 
 
@@ -93,7 +99,7 @@ class Supervisor:
         deadline = time.monotonic() + _START_SECONDS
         while not self.alive():
             if done.returncode != 0 or time.monotonic() > deadline:
-                reason = done.stderr.strip().splitlines()[-1:] or [last_line(log)]
+                reason = done.stderr.strip().splitlines()[:1] or [last_line(log)]
                 raise LocalError(f"expected the supervisor to start, it did not: {reason[0]}.", remedy=f"See {log}.")
             time.sleep(0.05)
 
@@ -105,8 +111,14 @@ class Supervisor:
         }
 
     def launch(self, name: str) -> None:
-        """Start a program unless it is active; returns at once."""
-        if not self.states()[name].active:
+        """Start a program unless it runs; returns at once, but waits for one that is about to stop."""
+        deadline = time.monotonic() + _STOP_SECONDS
+        while (found := self.states()[name]).state == "STOPPING" and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if found.state == "BACKOFF":
+            # It died before and waits, longer each time: begin afresh.
+            self._call("supervisor.stopProcess", name, True)
+        if not found.running:
             self._call("supervisor.startProcess", name, False)
 
     def halt(self, name: str) -> None:
@@ -119,7 +131,7 @@ class Supervisor:
         pid = int(self._call("supervisor.getPID"))
         self._call("supervisor.shutdown")
         with suppress(psutil.NoSuchProcess):
-            psutil.Process(pid).wait(60)
+            psutil.Process(pid).wait(_STOP_SECONDS)
 
     def _call(self, method: str, *arguments: Any) -> Any:
         from supervisor.xmlrpc import SupervisorTransport
@@ -192,7 +204,7 @@ def _program(layout: Layout, process: Process) -> list[str]:
         f"stopasgroup={group}",
         "killasgroup=true",
         "redirect_stderr=true",
-        f"stdout_logfile={_escape(layout.log(process.name))}",
+        f"stdout_logfile={_escape(_escape(layout.log(process.name)))}",  # this one it expands twice
         "stdout_logfile_maxbytes=10MB",
         "stdout_logfile_backups=3",
     ]
