@@ -62,8 +62,8 @@ def legitimate(
     sessions = make_sessions(rng, pop, clock, counts)
     rows = _rows(rng, pop, sessions)
     n = len(rows.user)
-    merchant = _merchants(rng, pop, world, rows)
     payment = _payments(rng, rows.category)
+    merchant = _merchants(rng, pop, world, rows, payment)
     device, device_type = _devices(rng, pop, rows, sessions, payment)
     return make_stream(
         n,
@@ -104,13 +104,15 @@ def _rows(rng: np.random.Generator, pop: Population, sessions: Sessions) -> Rows
     )
 
 
-def _merchants(rng: np.random.Generator, pop: Population, world: World, rows: Rows) -> IntArray:
+def _merchants(rng: np.random.Generator, pop: Population, world: World, rows: Rows, payment: IntArray) -> IntArray:
+    """Pay at a favourite or another merchant of home; away, in shops of the place, but online as at home."""
     u = rng.random(len(rows.user), dtype=np.float32)
     scaled = u / FAVOURITE
     rank = (scaled > FIRST_FAVOURITES[0]).astype(np.int64) + (scaled > FIRST_FAVOURITES[1])
     merchant = pop.favourites[rows.user, rows.category, rank].astype(np.int64)
-    new = np.nonzero((u > FAVOURITE) | (rows.away & ~v.WORLDWIDE[rows.category]))[0]
-    country = v.CITY_COUNTRY[rows.city[new]]
+    in_place = rows.away & (payment != v.ONLINE)
+    new = np.nonzero((u > FAVOURITE) | in_place)[0]
+    country = np.where(in_place, v.CITY_COUNTRY[rows.city], pop.country[rows.user])[new]
     merchant[new] = world.popular(rows.category[new], country, rng.random(len(new)))
     return merchant
 

@@ -21,8 +21,8 @@ class Cues:
     """How one scenario's sequences look.
 
     The four cues: a device that is new to the victim, a foreign country, merchants where fraud gathers at the time, and
-    the night (None: any hour, no cue). Each has its probability; a sequence has at least `least_cues` of those that its
-    scenario has. The number of steps is geometric from `least_steps` on with mean `mean_steps`, cut at
+    the night (None: any hour, no cue). Each has its probability; a sequence shows `least_cues` to `most_cues` of those
+    that its scenario has. The number of steps is geometric from `least_steps` on with mean `mean_steps`, cut at
     `most_steps`. Gaps and amounts are lognormal (`gap_seconds` and `amount` are medians); the amount is a factor on the
     merchant's usual one for a stolen card, an amount of money for a takeover, and unused for card testing.
     """
@@ -32,6 +32,7 @@ class Cues:
     gathering: float
     night: float | None
     least_cues: int
+    most_cues: int
     least_steps: int
     mean_steps: float
     most_steps: int
@@ -70,25 +71,27 @@ class Difficulty:
     ring_share: float = 0.35
     """Share of attacks by an organised ring, which uses its few devices and its country again and again."""
     testing_amount: tuple[float, float] = (0.50, 5.00)
-    gathering_merchants: float = 0.05
+    gathering_merchants: float = 0.06
     """Share of merchants where fraud gathers at any time, each for one to five weeks."""
 
     plain: tuple[Cues, Cues, Cues] = field(
         default=(
-            Cues(0.85, 0.70, 0.65, 0.65, 3, 2, 5.0, 12, 1500.0, 0.9, 4.5, 0.50),
-            Cues(0.85, 0.55, 0.60, None, 2, 1, 3.0, 7, 600.0, 0.8, 1500.0, 0.70),
-            Cues(0.90, 0.60, 0.65, None, 2, 5, 14.0, 40, 10.0, 0.8),
+            Cues(0.85, 0.75, 0.55, 0.70, 3, 4, 2, 4.5, 12, 900.0, 0.9, 4.5, 0.50),
+            Cues(0.90, 0.25, 0.60, None, 2, 3, 1, 2.7, 7, 600.0, 0.8, 1800.0, 0.70),
+            Cues(0.90, 0.25, 0.60, None, 2, 3, 4, 9.0, 30, 10.0, 0.8),
         )
     )
-    burst: Cues = field(default=Cues(1.0, 0.60, 0.65, None, 3, 15, 40.0, 80, 5.0, 0.5))
+    """Stolen card, account takeover, card testing: all but at most one of the scenario's cues."""
+    burst: Cues = field(default=Cues(1.0, 0.25, 0.65, None, 2, 3, 10, 30.0, 60, 5.0, 0.5))
     """A card-testing burst against one merchant over many cards."""
     ambiguous: tuple[Cues, Cues, Cues] = field(
         default=(
-            Cues(0.50, 0.35, 0.20, 0.30, 0, 1, 1.6, 3, 3600.0, 0.9, 2.0, 0.50),
-            Cues(0.50, 0.20, 0.20, None, 0, 1, 1.4, 3, 1800.0, 0.9, 600.0, 0.60),
-            Cues(0.50, 0.20, 0.20, None, 0, 2, 3.5, 7, 40.0, 0.8),
+            Cues(0.50, 0.50, 0.30, 0.50, 2, 2, 1, 2.0, 5, 1800.0, 0.9, 3.0, 0.50),
+            Cues(0.50, 0.30, 0.20, None, 1, 1, 1, 1.7, 4, 1200.0, 0.9, 1200.0, 0.60),
+            Cues(0.50, 0.30, 0.20, None, 1, 1, 2, 4.0, 8, 25.0, 0.8),
         )
     )
+    """The same with one cue less than the least of a plain attack: genuine customers have such episodes too."""
 
 
 DEFAULT_DIFFICULTY: Final = Difficulty()

@@ -107,23 +107,28 @@ def cue_patterns(cues: Cues) -> dict[tuple[bool, ...], float]:
     """Give the probability of every set of cues that `draw_cues` can draw."""
     chances = cue_chances(cues)
     patterns: dict[tuple[bool, ...], float] = {}
-    for shown in product((False, True), repeat=len(chances)):
-        weight = float(np.prod(np.where(shown, chances, 1.0 - chances)))
-        hidden = [cue for cue in range(len(chances)) if not shown[cue] and chances[cue] > 0]
-        ways = list(combinations(hidden, min(max(cues.least_cues - sum(shown), 0), len(hidden))))
+    for drawn in product((False, True), repeat=len(chances)):
+        weight = float(np.prod(np.where(drawn, chances, 1.0 - chances)))
+        on = [cue for cue in range(len(chances)) if drawn[cue]]
+        off = [cue for cue in range(len(chances)) if not drawn[cue] and chances[cue] > 0]
+        least = min(cues.least_cues, len(on) + len(off))
+        kept = combinations(on, min(len(on), cues.most_cues))
+        ways = [{*some, *more} for some in kept for more in combinations(off, max(least - len(on), 0))]
         for way in ways:
-            full = tuple(on or cue in way for cue, on in enumerate(shown))
-            patterns[full] = patterns.get(full, 0.0) + weight / len(ways)
-    return {pattern: weight for pattern, weight in patterns.items() if weight > 0}
+            shown = tuple(cue in way for cue in range(len(chances)))
+            patterns[shown] = patterns.get(shown, 0.0) + weight / len(ways)
+    return {shown: weight for shown, weight in patterns.items() if weight > 0}
 
 
 def draw_cues(rng: np.random.Generator, cues: Cues, n: int) -> npt.NDArray[np.bool_]:
-    """Draw which cues each of n sequences shows, [4, n]: each by its chance, then more by lot up to the least number."""
+    """Draw which cues each of n sequences shows, [4, n]: each by its chance, then more or fewer of them by lot."""
     chances = cue_chances(cues)[:, None]
-    shown = rng.random((len(chances), n)) < chances
-    lot = np.where(shown, -1.0, np.where(chances > 0, rng.random((len(chances), n)), 2.0))
-    more: npt.NDArray[np.bool_] = np.argsort(np.argsort(lot, axis=0), axis=0) < cues.least_cues
-    return shown | more
+    drawn, lot = rng.random((2, len(chances), n))
+    drawn = drawn < chances
+    lot = np.where(drawn, lot, np.where(chances > 0, lot + 1.0, 3.0))
+    count = np.clip(drawn.sum(axis=0), cues.least_cues, cues.most_cues)
+    shown: npt.NDArray[np.bool_] = np.argsort(np.argsort(lot, axis=0), axis=0) < count
+    return shown
 
 
 def _begins(rng: np.random.Generator, clock: Clock, night: npt.NDArray[np.bool_], home: IntArray) -> IntArray:

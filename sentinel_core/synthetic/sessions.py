@@ -29,11 +29,11 @@ class Size:
 
 
 OUTING: Final = Size(0.28, 0.5, 8)
-MICRO_RUN: Final = Size(1.0, 0.35, 12)
+MICRO_RUN: Final = Size(1.0, 0.40, 10)
 SETUP: Final = Size(1.0, 0.7, 4)
 OUTING_GAP: Final = (360.0, 1.0, 7200.0)
 """Median seconds, log-scale sigma and longest time between two payments of one outing."""
-QUICK_GAP: Final = (4.0, 40.0)
+QUICK_GAP: Final = (6.0, 75.0)
 """Least seconds and mean seconds beyond it between the payments of a micro-subscription run or a phone's set-up."""
 
 

@@ -27,6 +27,15 @@ WARM_UP_DAYS: Final = 30
 POPULARITY: Final = 2.0
 """A merchant's rank in its pool is ⌊size · u^2⌋: a power law in which the first of 25 takes a fifth of the trade."""
 
+SPELL_DAYS: Final = (8, 35)
+"""Fewest and most days for which fraud gathers at a merchant."""
+IN_MARKETS: Final = 0.8
+"""Share of the gatherings in the customers' countries, in proportion to customers; the rest are anywhere."""
+HAVEN_SIGMA: Final = 0.6
+"""Log-scale spread of the countries' weights as places to attack from."""
+AT_HOME_MARKETS: Final = 0.5
+"""How much less attackers work from the countries where the customers live than from others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Clock:
@@ -85,13 +94,13 @@ def make_world(rng: np.random.Generator, n_users: int, rings: int, difficulty: D
     price = rng.normal(0.0, 0.25, len(category)).astype(np.float32)
     slots = np.maximum(2, np.rint(np.bincount(category, minlength=N_CATEGORIES) * difficulty.gathering_merchants))
     gathering_slots = slots.astype(np.int64)
-    attackers = np.exp(rng.normal(0.0, 1.0, N_COUNTRIES))
+    attackers = np.exp(rng.normal(0.0, HAVEN_SIGMA, N_COUNTRIES)) * np.where(CUSTOMER_SHARE > 0, AT_HOME_MARKETS, 1.0)
     return World(
         category=category,
         log_price=price,
         pool_first=first,
         pool_size=size,
-        gatherings=_gatherings(rng, category, gathering_slots),
+        gatherings=_gatherings(rng, first, size, gathering_slots),
         gathering_slots=gathering_slots,
         attacker_share=attackers / attackers.sum(),
         ring_country=rng.choice(N_COUNTRIES, rings, p=attackers / attackers.sum()),
@@ -112,25 +121,25 @@ def _pools(n_users: int) -> tuple[IntArray, IntArray, npt.NDArray[np.int8]]:
     return first, size, category
 
 
-def _gatherings(rng: np.random.Generator, category: npt.NDArray[np.int8], slots: IntArray) -> IntArray:
-    """Fill each slot with spells of 8 to 35 days, each at a merchant drawn anew; the warm-up settles the phases."""
+def _gatherings(rng: np.random.Generator, first: IntArray, size: IntArray, slots: IntArray) -> IntArray:
+    """Fill each slot with spells of 8 to 35 days, each at a merchant drawn anew; the warm-up settles the phases.
+
+    Fraud hides in trade: it gathers where the customers are, at popular merchants more often.
+    """
     days = WINDOW_DAYS + WARM_UP_DAYS
     gatherings = np.zeros((N_CATEGORIES, int(slots.max()), days), dtype=np.int64)
-    starts = np.searchsorted(category, np.arange(N_CATEGORIES))
-    counts = np.bincount(category, minlength=N_CATEGORIES)
-    spells = days // 8 + 2
+    countries = IN_MARKETS * CUSTOMER_SHARE + (1.0 - IN_MARKETS) / N_COUNTRIES
     for kind in range(N_CATEGORIES):
-        shape = (int(slots[kind]), spells)
-        ends = np.cumsum(rng.integers(8, 36, shape), axis=1) - rng.integers(0, 8, (shape[0], 1))
-        merchants = starts[kind] + rng.integers(0, counts[kind], shape)
+        shape = (int(slots[kind]), days // SPELL_DAYS[0] + 2)
+        ends = np.cumsum(rng.integers(SPELL_DAYS[0], SPELL_DAYS[1] + 1, shape), axis=1)
+        ends -= rng.integers(0, SPELL_DAYS[0], (shape[0], 1))
+        country = rng.choice(N_COUNTRIES, shape, p=countries)
+        rank = (size[kind, country] * rng.random(shape) ** POPULARITY).astype(np.int64)
         spell = (np.arange(days)[None, None, :] >= ends[:, :, None]).sum(axis=1)
-        gatherings[kind, : shape[0]] = np.take_along_axis(merchants, spell, axis=1)
+        gatherings[kind, : shape[0]] = np.take_along_axis(first[kind, country] + rank, spell, axis=1)
     return gatherings
 
 
 def merchant_names(n_merchants: int) -> list[str]:
     """Give the ids of all merchants: merchant_00000, merchant_00001, …"""
     return [f"merchant_{number:05d}" for number in range(n_merchants)]
-
-
-COUNTRY_INDEX: Final = {code: index for index, code in enumerate(COUNTRY_CODES)}

@@ -110,11 +110,12 @@ class _Genuine:
 def _genuine(simulation: Simulation, e: Evidence) -> _Genuine:
     """Give the densities of genuine payments by customers whose habits are known."""
     populations = simulation.populations
-    pool = pool_share(simulation, e)
+    at_home = e.city == e.home_city
+    as_at_home = at_home | (e.payment == v.ONLINE)
+    pool = pool_share(simulation, e, np.where(as_at_home, e.home, e.country))
     favourite = join(populations, "favourites")[e.user, e.category] == e.merchant[:, None]
     usual = b.FAVOURITE * favourite @ np.diff([0.0, *b.FIRST_FAVOURITES, 1.0]) + (1.0 - b.FAVOURITE) * pool
-    at_home = e.city == e.home_city
-    merchant = np.where(at_home | v.WORLDWIDE[e.category], usual, pool) * pays(e, v.ONLINE_SHARE)
+    merchant = np.where(as_at_home, usual, pool) * pays(e, v.ONLINE_SHARE)
     category = np.where(at_home, e.mix, b.ON_TRIP * by_category(b.TRIP_MIX)[e.category] + (1.0 - b.ON_TRIP) * e.mix)
     mean = v.LOG_MEDIAN[e.category] + simulation.world.log_price[e.merchant] + e.log_scale
     sigma = v.SIGMA[e.category]

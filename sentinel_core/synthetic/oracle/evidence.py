@@ -127,11 +127,11 @@ def small_amount(cents: IntArray) -> Floats:
     return ((cents >= low) & (cents <= high)) / (high - low + 1.0)
 
 
-def pool_share(simulation: Simulation, e: Evidence) -> Floats:
-    """Give the merchant's share of its category's trade in the event's country, 0 where it does not sell there."""
+def pool_share(simulation: Simulation, e: Evidence, country: IntArray) -> Floats:
+    """Give the merchant's share of its category's trade in a country, 0 where it does not sell there."""
     world = simulation.world
-    size = world.pool_size[e.category, e.country].astype(float)
-    rank = (e.merchant - world.pool_first[e.category, e.country]).astype(float)
+    size = world.pool_size[e.category, country].astype(float)
+    rank = (e.merchant - world.pool_first[e.category, country]).astype(float)
     inside = (rank >= 0) & (rank < size)
     rank = np.where(inside, rank, 0.0)
     return inside * (((rank + 1) / size) ** (1 / POPULARITY) - (rank / size) ** (1 / POPULARITY))

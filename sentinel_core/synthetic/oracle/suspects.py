@@ -87,7 +87,7 @@ def densities(simulation: Simulation, e: Evidence, days: int) -> Densities:
     """Give the densities of all suspects' steps; `days` is the length of the window."""
     activity = join(simulation.populations, "rate")
     victim = (activity / activity.sum())[e.user]
-    pool, gathering = pool_share(simulation, e), gathering_share(simulation, e)
+    pool, gathering = pool_share(simulation, e, e.country), gathering_share(simulation, e)
     columns: list[tuple[Floats, ...]] = []
     for suspect in suspects(simulation):
         cues = suspect.cues
