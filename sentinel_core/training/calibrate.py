@@ -12,6 +12,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sentinel_core.errors import TrainingError
+
+_NEWTON_STEPS: Final = 100
+_LONGEST_STEP: Final = 2.0
+_CONVERGED: Final = 1e-10
+_RIDGE: Final = 1e-9
 SMOOTHING: Final = 1e-4
 """Keeps the logit of 0 and of 1 finite, at ±9.2, without tying the outputs near them."""
 
@@ -30,6 +36,34 @@ class Platt:
     def __call__(self, probability: ArrayLike) -> NDArray[np.float64]:
         """Map outputs in [0, 1], any shape, to calibrated probabilities of the same shape."""
         return _sigmoid(self.slope * smoothed_logit(probability, self.smoothing) + self.intercept)
+
+
+def fit_platt(probability: ArrayLike, is_fraud: ArrayLike) -> Platt:
+    """Fit the map by maximum likelihood on rows that the model has not seen, at their natural fraud rate.
+
+    Newton's method on two parameters with Platt's smoothed targets, so that separable rows have a finite answer.
+    Raises `TrainingError` where the outputs do not grow with the frequency of fraud: no increasing map exists.
+    """
+    x = smoothed_logit(probability)
+    fraud = np.asarray(is_fraud, dtype=bool)
+    frauds, others = int(fraud.sum()), int((~fraud).sum())
+    target = np.where(fraud, (frauds + 1) / (frauds + 2), 1 / (others + 2))
+    design = np.stack([x, np.ones_like(x)], axis=1)
+    weights = np.array([1.0, 0.0])
+    for _ in range(_NEWTON_STEPS):
+        p = _sigmoid(design @ weights)
+        hessian = (design * (p * (1 - p))[:, None]).T @ design + np.eye(2) * _RIDGE
+        step = np.linalg.solve(hessian, design.T @ (p - target))
+        weights -= np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)
+        if np.abs(step).max() < _CONVERGED:
+            break
+    if not weights[0] > 0:
+        raise TrainingError(
+            f"expected scores that grow with fraud on the calibration rows, got a slope of {weights[0]:.3g}"
+            f" over {frauds:,} frauds and {others:,} legitimate rows.",
+            remedy="The model knows nothing about these rows: look at its features, its labels and its training part.",
+        )
+    return Platt(float(weights[0]), float(weights[1]))
 
 
 def smoothed_logit(probability: ArrayLike, smoothing: float = SMOOTHING) -> NDArray[np.float64]:

@@ -1,0 +1,133 @@
+"""The candidates: one declared entry each.
+
+Class weights are balanced by default; all three estimators take class_weight themselves. What was tried, and why
+these, is in docs/decisions/0008-evaluation-protocol.md.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sentinel_core.errors import TrainingError
+from sentinel_core.features.encoding import EncodingKind, Scaling
+
+THREADS: Final = 2
+"""Of histogram boosting: its parallel sums come out the same whichever of two threads ends first, not of three."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One kind of model.
+
+    `make(**hyperparameters)` gives the unfitted estimator. `row_budget` bounds the training rows and `fold_budget`
+    those of the cross-validation, the newest ones; `aliases` maps other spellings of hyperparameters.
+    """
+
+    name: str
+    make: Callable[..., Any]
+    defaults: Mapping[str, Any]
+    category_kind: EncodingKind
+    scaling: Scaling
+    row_budget: int
+    fold_budget: int
+    threads: int | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    def hyperparameters(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return the defaults with `given` over them; raises `TrainingError` for a name the estimator does not have."""
+        chosen = dict(self.defaults)
+        known = self.make().get_params()
+        for spelled, value in (given or {}).items():
+            name = self.aliases.get(spelled, spelled)
+            if name not in known or name in _OURS:
+                near = difflib.get_close_matches(spelled, [*(set(known) - _OURS), *self.aliases], n=1)
+                raise TrainingError(
+                    f"expected hyperparameters of {self.name}, got {spelled!r}."
+                    + (f" Did you mean {near[0]!r}?" if near else ""),
+                    remedy=f"It has {', '.join(sorted(set(known) - _OURS))}.",
+                )
+            chosen[name] = value
+        return chosen
+
+    def estimator(self, hyperparameters: Mapping[str, Any], seed: int) -> Any:
+        """Return the unfitted estimator; raises `TrainingError` where scikit-learn refuses a hyperparameter."""
+        estimator = self.make(**hyperparameters)
+        ours = {"random_state": seed, "n_jobs": -1, "early_stopping": False}
+        has = estimator.get_params()
+        estimator.set_params(**{name: value for name, value in ours.items() if name in has})
+        return estimator
+
+
+_OURS: Final = frozenset({"random_state", "n_jobs", "verbose", "warm_start", "early_stopping"})
+"""What the training sets itself: seed, cores, and that no row is held back from it."""
+
+
+def _random_forest(**hyperparameters: Any) -> Any:
+    from sklearn.ensemble import RandomForestClassifier
+
+    return RandomForestClassifier(**hyperparameters)
+
+
+def _gradient_boosting(**hyperparameters: Any) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(**hyperparameters)
+
+
+def _logistic_regression(**hyperparameters: Any) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(**hyperparameters)
+
+
+CANDIDATES: Final[Mapping[str, Candidate]] = {
+    candidate.name: candidate
+    for candidate in (
+        Candidate(
+            "random_forest",
+            _random_forest,
+            {"n_estimators": 100, "max_depth": 20, "min_samples_leaf": 2, "class_weight": "balanced"},
+            category_kind="label",
+            scaling="none",
+            row_budget=150_000,
+            fold_budget=12_000,
+        ),
+        # Histogram boosting loses where its quantile bins hide the tail of an amount; weighted by class, half of the
+        # quantiles' mass is fraud, and the bins lie where the frauds are (scikit-learn 1.9 bins by weight).
+        Candidate(
+            "gradient_boosting",
+            _gradient_boosting,
+            {"max_iter": 100, "learning_rate": 0.1, "max_leaf_nodes": 31, "class_weight": "balanced"},
+            category_kind="label",
+            scaling="none",
+            row_budget=400_000,
+            fold_budget=12_000,
+            threads=THREADS,
+            aliases={"n_estimators": "max_iter"},
+        ),
+        Candidate(
+            "logistic_regression",
+            _logistic_regression,
+            {"C": 1.0, "max_iter": 300, "class_weight": "balanced"},
+            category_kind="onehot",
+            scaling="standard",
+            row_budget=400_000,
+            fold_budget=12_000,
+        ),
+    )
+}
+
+
+def candidate(name: str) -> Candidate:
+    """Return a candidate by name; raises `TrainingError` for a name that is none."""
+    if name not in CANDIDATES:
+        near = difflib.get_close_matches(name, CANDIDATES, n=1)
+        raise TrainingError(
+            f"expected a model among {', '.join(CANDIDATES)}, got {name!r}."
+            + (f" Did you mean {near[0]!r}?" if near else ""),
+            remedy="Name one of them.",
+        )
+    return CANDIDATES[name]

@@ -1,0 +1,48 @@
+"""What a candidate is trained from: the vectors of one snapshot with their labels, users and times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.intp]
+Categories = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """One row a transaction, in arrival order; n rows, k features.
+
+    `values` float32 [n, k] in the order of `names`; `categories` object [n] (text or None) for each raw category that
+    the data has; `user` any id [n]; `time` and `known_at` int64 µs [n]; `is_fraud` int8 [n], -1 where unknown;
+    `is_fraud_true` int8 [n] or None, the labels without the reporters' errors, which only generated data
+    has. `as_of` is training's clock (µs): a label that became known later does not count.
+    """
+
+    names: tuple[str, ...]
+    values: NDArray[np.float32]
+    categories: Categories
+    user: NDArray[Any]
+    time: NDArray[np.int64]
+    is_fraud: NDArray[np.int8]
+    known_at: NDArray[np.int64]
+    as_of: int
+    label_delay: int
+    is_fraud_true: NDArray[np.int8] | None = None
+
+    def values_at(self, rows: Rows) -> NDArray[np.float32]:
+        """Return the vectors of rows, float32 [len(rows), k], in memory."""
+        return np.ascontiguousarray(self.values[rows])
+
+    def categories_at(self, rows: Rows) -> dict[str, list[str | None]]:
+        """Return the raw categories of rows, a list a column."""
+        return {name: column[rows].tolist() for name, column in self.categories.items()}
+
+    def fraud_at(self, rows: Rows) -> NDArray[np.bool_]:
+        """Return the observed labels of labelled rows, bool [len(rows)]."""
+        fraud: NDArray[np.bool_] = self.is_fraud[rows] == 1
+        return fraud

@@ -1,0 +1,178 @@
+"""One candidate, from vectors to a judged model: encode, fit, export, calibrate, choose the threshold, judge.
+
+All that follows the fit scores with the exported model, so that every figure comes from the arithmetic that serves.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from sentinel_core.evaluation.bootstrap import Interval, intervals
+from sentinel_core.features.encoding import Encoder, fit_encoder
+from sentinel_core.training.calibrate import Platt, fit_platt
+from sentinel_core.training.candidates import Candidate, candidate
+from sentinel_core.training.crossval import cross_validate
+from sentinel_core.training.export import check_agreement, to_onnx
+from sentinel_core.training.importance import importances
+from sentinel_core.training.onnx_model import open_session, raw_scores
+from sentinel_core.training.data import Rows, TrainingData
+from sentinel_core.training.split import Split, time_split
+from sentinel_core.training.threshold import best_f1
+
+FOLDS: Final = 5
+SCORED: Final = ("calibrate", "test")
+BOOTSTRAP_DRAWS: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedCandidate:
+    """A fitted, calibrated and judged candidate.
+
+    `metrics` is part → metric → value with a 95% interval drawn by users, for `calibrate` and `test` against
+    observed labels and for `test_true` against true ones where they are known; `cross_validation` is metric → mean and
+    deviation. `scores` holds the calibrated scores, float64, of the rows of `calibrate` and `test` in `split`.
+    `seconds` are by step.
+    """
+
+    algorithm: str
+    estimator: Any
+    encoder: Encoder
+    onnx: bytes
+    calibration: Platt
+    threshold: float
+    threshold_f1: float
+    hyperparameters: Mapping[str, Any]
+    seed: int
+    split: Split
+    rows: int
+    metrics: Mapping[str, Mapping[str, Interval]]
+    cross_validation: Mapping[str, tuple[float, float]]
+    importances: Mapping[str, float]
+    scores: Mapping[str, NDArray[np.float64]]
+    onnx_difference: float
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+class _Stopwatch:
+    """Seconds by step; they are reported, and nothing depends on them."""
+
+    def __init__(self, progress: Callable[[str], None]) -> None:
+        self.seconds: dict[str, float] = {}
+        self._progress = progress
+
+    def __call__(self, step: str, work: Callable[[], Any]) -> Any:
+        self._progress(step)
+        begun = time.perf_counter()
+        result = work()
+        self.seconds[step] = round(time.perf_counter() - begun, 3)
+        return result
+
+
+def train_candidate(
+    name: str,
+    data: TrainingData,
+    *,
+    seed: int,
+    hyperparameters: Mapping[str, Any] | None = None,
+    folds: int = FOLDS,
+    progress: Callable[[str], None] = lambda _: None,
+) -> TrainedCandidate:
+    """Train and judge one candidate; equal arguments give an equal model.
+
+    It is fitted on the newest rows of the train part within its budget, calibrated and given its threshold (best F1)
+    on the calibrate part, judged on the test part, and not fitted again. Raises `TrainingError` for an unknown name or
+    hyperparameter, too few frauds, outputs that do not grow with fraud, or an export that disagrees.
+    """
+    chosen = candidate(name)
+    split = time_split(data.time, data.is_fraud, data.known_at, as_of=data.as_of, label_delay=data.label_delay)
+    fraud = data.is_fraud == 1
+    train = split.train[-chosen.row_budget :]
+    watch = _Stopwatch(progress)
+    encoder = watch("encode", lambda: _fit_encoder(chosen, data, train))
+    matrices = {"train": _encode(encoder, data, train)} | {
+        part: _encode(encoder, data, split.parts()[part]) for part in SCORED
+    }
+    used = chosen.hyperparameters(hyperparameters)
+    estimator = chosen.estimator(used, seed)
+    with threadpool_limits(chosen.threads, user_api="openmp"):
+        watch("fit", lambda: estimator.fit(matrices["train"], fraud[train]))
+    onnx = watch("export", lambda: to_onnx(estimator, matrices["train"].shape[1]))
+    difference = watch("agree", lambda: check_agreement(onnx, estimator, matrices["test"]))
+    session = open_session(onnx)
+    raw = {part: raw_scores(session, matrices[part]) for part in SCORED}
+    calibration = fit_platt(raw["calibrate"], fraud[split.calibrate])
+    scores = {part: calibration(outputs) for part, outputs in raw.items()}
+    threshold, f1 = best_f1(fraud[split.calibrate], scores["calibrate"])
+    metrics = watch("judge", lambda: _judge(data, split, scores, threshold, seed))
+    # Cross-validation is reported only: the newest rows of the training part are enough for it.
+    newest = slice(-chosen.fold_budget, None)
+    folded = watch(
+        "cross-validate",
+        lambda: cross_validate(
+            lambda: chosen.estimator(used, seed),
+            matrices["train"][newest],
+            fraud[train][newest],
+            folds=folds,
+            seed=seed,
+        ),
+    )
+    return TrainedCandidate(
+        algorithm=name,
+        estimator=estimator,
+        encoder=encoder,
+        onnx=onnx,
+        calibration=calibration,
+        threshold=threshold,
+        threshold_f1=f1,
+        hyperparameters=used,
+        seed=seed,
+        split=split,
+        rows=len(train),
+        metrics=metrics,
+        cross_validation=folded,
+        importances=importances(estimator, encoder.input_names, matrices["train"]),
+        scores=scores,
+        onnx_difference=difference,
+        seconds=watch.seconds,
+    )
+
+
+def _fit_encoder(chosen: Candidate, data: TrainingData, rows: Rows) -> Encoder:
+    return fit_encoder(
+        data.names,
+        data.values_at(rows),
+        data.categories_at(rows),
+        category_kind=chosen.category_kind,
+        scaling=chosen.scaling,
+    )
+
+
+def _encode(encoder: Encoder, data: TrainingData, rows: Rows) -> NDArray[np.float32]:
+    return encoder.transform(data.values_at(rows), data.categories_at(rows))
+
+
+def _judge(
+    data: TrainingData, split: Split, scores: Mapping[str, NDArray[np.float64]], threshold: float, seed: int
+) -> dict[str, dict[str, Interval]]:
+    """Judge each part against observed labels, and the test part against true ones where they are known."""
+    labels = {part: (data.is_fraud[split.parts()[part]] == 1, part) for part in scores}
+    if data.is_fraud_true is not None:
+        labels["test_true"] = (data.is_fraud_true[split.test] == 1, "test")
+    return {
+        name: intervals(
+            fraud,
+            scores[part],
+            threshold,
+            data.user[split.parts()[part]],
+            count=BOOTSTRAP_DRAWS,
+            seed=seed,
+        )
+        for name, (fraud, part) in labels.items()
+    }

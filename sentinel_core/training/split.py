@@ -1,0 +1,140 @@
+"""The split in time: train | gap | calibrate and threshold | gap | test.
+
+A gap is as long as a label takes, so that at the start of each part the labels of the one before were known: the
+order of events is that of a system in operation. Each part keeps its natural fraud rate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentinel_core.errors import TrainingError
+from sentinel_core.schema import from_micros
+
+SHARES: Final = (0.65, 0.15, 0.20)
+"""Of the time that is left without the gaps: train, calibrate, test."""
+MIN_FRAUDS: Final = 5
+"""Fewer in a part say nothing: no fold for each, no threshold, no figure."""
+_DAY: Final = 86_400_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A half-open span of event time [start, end) and the clock at which its labels count, all in µs."""
+
+    start: int
+    end: int
+    clock: int
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Row numbers of the three parts, each in order of time, and their windows."""
+
+    train: NDArray[np.intp]
+    calibrate: NDArray[np.intp]
+    test: NDArray[np.intp]
+    windows: dict[str, Window]
+
+    def parts(self) -> dict[str, NDArray[np.intp]]:
+        """Return the rows of each part by its name."""
+        return {"train": self.train, "calibrate": self.calibrate, "test": self.test}
+
+
+def time_split(
+    time: NDArray[np.int64],
+    is_fraud: NDArray[np.int8],
+    known_at: NDArray[np.int64],
+    *,
+    as_of: int,
+    label_delay: int,
+    shares: tuple[float, float, float] = SHARES,
+) -> Split:
+    """Split labelled rows in time; all times are int64 µs [n], `is_fraud` int8 [n] with -1 unknown.
+
+    The last event is at most `label_delay` before the clock `as_of`: after that, only what was reported early is
+    labelled. A training row counts if its label was known when the calibration part begins, a calibration row when
+    the test part begins, a test row at `as_of`. Raises `TrainingError` where a part has no rows, one class, or fewer than
+    `MIN_FRAUDS` frauds.
+    """
+    known = (is_fraud >= 0) & (known_at <= as_of)
+    if not known.any():
+        raise TrainingError(
+            f"expected labelled rows, got {int((is_fraud >= 0).sum()):,} labels among {len(time):,} rows and none known"
+            f" by {_day(as_of)}.",
+            remedy="Give is_fraud (and labelled_at, where labels arrive at other times than the label delay says).",
+        )
+    return windowed_split(time, is_fraud, known_at, windows=_windows(time[known], as_of, label_delay, shares))
+
+
+def windowed_split(
+    time: NDArray[np.int64],
+    is_fraud: NDArray[np.int8],
+    known_at: NDArray[np.int64],
+    *,
+    windows: dict[str, Window],
+) -> Split:
+    """Split labelled rows into the given windows (train, calibrate, test); the same errors as `time_split`."""
+    rows = {name: _rows(time, is_fraud, known_at, window) for name, window in windows.items()}
+    for name, window in windows.items():
+        _check(name, window, time, is_fraud, rows[name])
+    return Split(rows["train"], rows["calibrate"], rows["test"], dict(windows))
+
+
+def _windows(time: NDArray[np.int64], as_of: int, delay: int, shares: tuple[float, float, float]) -> dict[str, Window]:
+    first, end = int(time.min()), min(int(time.max()) + 1, as_of - delay + 1)
+    usable = end - first - 2 * delay
+    if usable <= 0:
+        raise TrainingError(
+            f"expected mature labels over more than two label delays ({2 * delay / _DAY:g} days), got events from"
+            f" {_day(first)} to {_day(int(time.max()))}, mature up to {_day(end)} at the clock {_day(as_of)}.",
+            remedy="Bring a longer history, or set SENTINEL_LABEL_DELAY_DAYS to how long your labels really take.",
+        )
+    train_end = first + int(usable * shares[0] / sum(shares))
+    calibrate_start = train_end + delay
+    calibrate_end = calibrate_start + int(usable * shares[1] / sum(shares))
+    test_start = calibrate_end + delay
+    return {
+        "train": Window(first, train_end, calibrate_start),
+        "calibrate": Window(calibrate_start, calibrate_end, test_start),
+        "test": Window(test_start, end, as_of),
+    }
+
+
+def _rows(
+    time: NDArray[np.int64], is_fraud: NDArray[np.int8], known_at: NDArray[np.int64], window: Window
+) -> NDArray[np.intp]:
+    inside = (time >= window.start) & (time < window.end) & (is_fraud >= 0) & (known_at <= window.clock)
+    rows = np.flatnonzero(inside)
+    return rows[np.argsort(time[rows], kind="stable")]
+
+
+def _check(
+    name: str, window: Window, time: NDArray[np.int64], is_fraud: NDArray[np.int8], rows: NDArray[np.intp]
+) -> None:
+    span = f"the part {name!r} ({_day(window.start)} to {_day(window.end)}, labels as known at {_day(window.clock)})"
+    if not len(rows):
+        events = int(((time >= window.start) & (time < window.end)).sum())
+        raise TrainingError(
+            f"expected labelled rows in {span}, got none of {events:,} events.",
+            remedy="Bring data without such a hole, or labels that were known by then.",
+        )
+    frauds = int((is_fraud[rows] == 1).sum())
+    if frauds < MIN_FRAUDS:
+        raise TrainingError(
+            f"expected at least {MIN_FRAUDS} frauds in {span}, got {frauds} among {len(rows):,} labelled rows.",
+            remedy="Bring more labelled fraud: a longer history, or more rows.",
+        )
+    if frauds == len(rows):
+        raise TrainingError(
+            f"expected legitimate rows in {span}, got {frauds:,} frauds and nothing else.",
+            remedy="Bring the legitimate transactions too, labelled false.",
+        )
+
+
+def _day(micros: int) -> str:
+    return f"{from_micros(micros):%Y-%m-%d %H:%M}"
