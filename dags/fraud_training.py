@@ -68,11 +68,9 @@ def fraud_training() -> None:
         from sentinel_core.flows.features import build_features
         from sentinel_core.settings import load_settings
 
-        return build_features(
-            load_settings(), validated["snapshot"], models=params["models"], now=datetime.now(UTC), progress=print
-        )
+        return build_features(load_settings(), validated["snapshot"], models=params["models"], progress=print)
 
-    @task
+    @task(map_index_template="{{ task.op_kwargs['job']['model'] }}")
     def train(job: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
         from sentinel_core.flows.train import train_candidate
         from sentinel_core.settings import load_settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sentinel_core.datasets.events import categories, label_arrays, micros, to_events, to_labels
 from sentinel_core.datasets.snapshot import Snapshot, load_snapshot
+from sentinel_core.errors import TrainingError
 from sentinel_core.features.build import build_offline
 from sentinel_core.features.catalog import FEATURE_NAMES, catalogue_hash
 from sentinel_core.features.risk import RiskHistory, RiskTable, served_midnight
@@ -49,6 +50,36 @@ class FeatureSet:
     is_fraud_true: NDArray[np.int8] | None
     categories: Mapping[str, NDArray[Any]]
     risk: RiskTable
+
+
+def build_features(
+    settings: Settings, snapshot: str, *, models: Sequence[str], progress: Progress = silent
+) -> list[dict[str, Any]]:
+    """Build the vectors of a snapshot for training and return a job for each model: {"features", "model", "run"}.
+
+    `run` is the pipeline's run in MLflow, opened here: training begins. Raises `TrainingError` for an unknown model,
+    and for a snapshot without labels or with labels of one kind only.
+    """
+    from sentinel_core.flows.runs import open_pipeline_run
+    from sentinel_core.training.candidates import candidate
+
+    if not models:
+        raise TrainingError("expected at least one model, got none.", remedy="Name one, or leave the choice out.")
+    for name in models:
+        candidate(name)
+    taken = load_snapshot(settings.home, snapshot)
+    _require_labels(taken)
+    identity = build_feature_set(settings, snapshot, progress=progress)
+    manifest = taken.manifest
+    tags = {
+        "snapshot": snapshot,
+        "data_hash": manifest["content_hash"],
+        "profile": manifest["profile"],
+        "source": manifest["source"]["kind"],
+        "features": identity,
+    }
+    run = open_pipeline_run(settings, f"training on {manifest['profile']}", tags)
+    return [{"features": identity, "model": name, "run": run} for name in models]
 
 
 def build_feature_set(settings: Settings, snapshot: str, *, progress: Progress = silent) -> str:
@@ -128,6 +159,22 @@ def write_features(settings: Settings, snapshot: str, out: Path, *, progress: Pr
     finally:
         made.unlink(missing_ok=True)
     return len(table)
+
+
+def _require_labels(snapshot: Snapshot) -> None:
+    labels = snapshot.manifest.get("labels")
+    if labels is None:
+        raise TrainingError(
+            f"expected the column is_fraud in the snapshot {snapshot.id}, found none: nothing can be learned.",
+            remedy='Map it: [columns] is_fraud = "their name".',
+        )
+    for kind in ("fraud", "legitimate"):
+        if not labels[kind]:
+            raise TrainingError(
+                f"expected fraud and legitimate rows in the column is_fraud of the snapshot {snapshot.id}, got "
+                f"{labels['fraud']:,} frauds, {labels['legitimate']:,} legitimate, {labels['unknown']:,} unlabelled.",
+                remedy="Check how is_fraud is mapped, or bring a longer history.",
+            )
 
 
 def _build(snapshot: Snapshot, folder: Path) -> None:

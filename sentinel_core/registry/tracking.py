@@ -28,6 +28,13 @@ def client(settings: Settings) -> MlflowClient:
     return Client(tracking_uri=settings.mlflow_tracking_uri, registry_uri=settings.mlflow_tracking_uri)
 
 
+def experiment_id(settings: Settings) -> str:
+    """Return the id of the experiment of all trainings, created where it is absent."""
+    mlflow = client(settings)
+    experiment = mlflow.get_experiment_by_name(EXPERIMENT)
+    return str(experiment.experiment_id) if experiment is not None else _create_experiment(mlflow)
+
+
 @contextmanager
 def mlflow_run(
     settings: Settings, name: str, *, parent: str | None = None, tags: Mapping[str, str] | None = None
@@ -37,8 +44,7 @@ def mlflow_run(
     It ends FINISHED, or FAILED where the body raises; MLflow keeps its start, duration and status.
     """
     mlflow = client(settings)
-    experiment = mlflow.get_experiment_by_name(EXPERIMENT)
-    identity = experiment.experiment_id if experiment is not None else _create_experiment(mlflow)
+    identity = experiment_id(settings)
     parents = {_PARENT_TAG: parent} if parent else {}
     run = mlflow.create_run(identity, run_name=name, tags={**(tags or {}), **parents})
     status = "FAILED"

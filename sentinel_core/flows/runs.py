@@ -1,0 +1,59 @@
+"""The MLflow run of a pipeline: opened by one step, ended by a later one, FAILED where a step in between fails.
+
+In Airflow each step is a process of its own; the run's id travels with the references.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from sentinel_core.registry.tracking import client, experiment_id
+from sentinel_core.settings import Settings
+
+CHECKOUT: Final = Path(__file__).parents[2]
+
+
+def open_pipeline_run(settings: Settings, name: str, tags: Mapping[str, str]) -> str:
+    """Open the run of a pipeline and return its id; it stays RUNNING until `close_pipeline_run`."""
+    run = client(settings).create_run(experiment_id(settings), run_name=name, tags=dict(tags))
+    return str(run.info.run_id)
+
+
+def close_pipeline_run(settings: Settings, run_id: str, status: str = "FINISHED") -> None:
+    """End the run of a pipeline."""
+    client(settings).set_terminated(run_id, status)
+
+
+@contextmanager
+def step_of(settings: Settings, run_id: str) -> Iterator[None]:
+    """Mark the run of the pipeline FAILED where the body raises; the error passes."""
+    done = False
+    try:
+        yield
+        done = True
+    finally:
+        if not done:
+            close_pipeline_run(settings, run_id, "FAILED")
+
+
+def run_url(settings: Settings, run_id: str) -> str:
+    """The page of a run in MLflow."""
+    return f"{settings.mlflow_tracking_uri}/#/experiments/{experiment_id(settings)}/runs/{run_id}"
+
+
+def git_commit() -> str:
+    """The commit of the code that runs, with +changes where files differ from it; "unknown" outside a checkout."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return f"{commit}+changes" if _git("status", "--porcelain", "--untracked-files=no") else commit
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(CHECKOUT), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

@@ -1,0 +1,145 @@
+"""Train: one candidate on a feature set, judged, bundled and logged as a nested run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from sentinel_core.features.catalog import FEATURE_NAMES
+from sentinel_core.flows import Progress, silent
+from sentinel_core.flows.features import FeatureSet, load_feature_set
+from sentinel_core.flows.runs import git_commit, run_url, step_of
+from sentinel_core.registry.tracking import log_bundle, log_facts, log_files, mlflow_run
+from sentinel_core.schema import MICROS_PER_SECOND, to_micros
+from sentinel_core.settings import Settings
+from sentinel_core.training.data import TrainingData
+from sentinel_core.training.fit import TrainedCandidate
+from sentinel_core.training.fit import train_candidate as fit
+
+FACTS: Final = "facts.json"
+BUNDLE: Final = "bundle"
+REPORT: Final = "report"
+
+
+def train_candidate(
+    settings: Settings,
+    job: Mapping[str, Any],
+    *,
+    now: datetime,
+    seed: int = 0,
+    hyperparameters: Mapping[str, Any] | None = None,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Train the candidate of a job {"features", "model", "run"}; return the job with {"run_id", "mlflow_url", …}.
+
+    Bundle, report and facts lie in SENTINEL_HOME/candidates/<run_id>, and are logged in a run of MLflow nested in the
+    pipeline's. Raises `TrainingError` where the data cannot carry the model.
+    """
+    from sentinel_core.flows.bundling import write_candidate
+
+    name, commit = str(job["model"]), git_commit()
+    features = load_feature_set(settings, job["features"])
+    with (
+        step_of(settings, job["run"]),
+        mlflow_run(settings, name, parent=job["run"], tags=_tags(features, name, commit)) as run_id,
+    ):
+        trained = fit(
+            name,
+            training_data(features),
+            seed=seed,
+            hyperparameters=hyperparameters,
+            progress=lambda step: progress(f"{name}: {step}"),
+        )
+        folder = settings.home / "candidates" / run_id
+        manifest = write_candidate(folder, settings, features, trained, commit=commit, now=now)
+        facts = _facts(trained)
+        (folder / FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        progress(f"{name}: logging in MLflow")
+        log_facts(
+            settings,
+            run_id,
+            params={**trained.hyperparameters, "model": name, "seed": seed, "rows": trained.rows},
+            metrics=_metrics(trained),
+            tags={"bundle_hash": manifest.bundle_hash},
+        )
+        log_files(settings, run_id, folder / REPORT)
+        model_uri = log_bundle(settings, run_id, folder / BUNDLE)
+        url = run_url(settings, run_id)
+    return {
+        **job,
+        "run_id": run_id,
+        "model_uri": model_uri,
+        "bundle_hash": manifest.bundle_hash,
+        "folder": str(folder),
+        "mlflow_url": url,
+    }
+
+
+def training_data(features: FeatureSet) -> TrainingData:
+    """Hand a feature set to training, under the clock and the label delay of its snapshot."""
+    manifest = features.snapshot.manifest
+    return TrainingData(
+        names=FEATURE_NAMES,
+        values=features.values,
+        categories=features.categories,
+        user=features.user,
+        time=features.time,
+        is_fraud=features.is_fraud,
+        known_at=features.known_at,
+        as_of=to_micros(features.snapshot.as_of),
+        label_delay=int(manifest["label_delay_days"] * 86_400 * MICROS_PER_SECOND),
+        is_fraud_true=features.is_fraud_true,
+    )
+
+
+def read_facts(folder: str) -> dict[str, Any]:
+    """Read what a candidate reached: metrics by part with intervals, threshold, seconds."""
+    facts: dict[str, Any] = json.loads((Path(folder) / FACTS).read_text(encoding="utf-8"))
+    return facts
+
+
+def _facts(trained: TrainedCandidate) -> dict[str, Any]:
+    return {
+        "model": trained.algorithm,
+        "threshold": trained.threshold,
+        "rows": trained.rows,
+        "metrics": {
+            part: {name: asdict(interval) for name, interval in figures.items()}
+            for part, figures in trained.metrics.items()
+        },
+        "sizes": {part: len(rows) for part, rows in trained.split.parts().items()},
+        "cross_validation": {name: list(figures) for name, figures in trained.cross_validation.items()},
+        "hyperparameters": dict(trained.hyperparameters),
+        "seconds": dict(trained.seconds),
+        "onnx_difference": trained.onnx_difference,
+    }
+
+
+def _metrics(trained: TrainedCandidate) -> dict[str, float]:
+    """Name every figure for MLflow: test_pr_auc, test_pr_auc_low, cv_pr_auc, seconds_fit, …; test's plainly too."""
+    figures: dict[str, float] = {"threshold": trained.threshold, "onnx_difference": trained.onnx_difference}
+    for part, metrics in trained.metrics.items():
+        for name, interval in metrics.items():
+            figures[f"{part}_{name}"] = interval.value
+            figures[f"{part}_{name}_low"] = interval.low
+            figures[f"{part}_{name}_high"] = interval.high
+    figures |= {name: interval.value for name, interval in trained.metrics["test"].items()}
+    for name, (mean, deviation) in trained.cross_validation.items():
+        figures |= {f"cv_{name}": mean, f"cv_{name}_std": deviation}
+    return figures | {f"seconds_{step}": seconds for step, seconds in trained.seconds.items()}
+
+
+def _tags(features: FeatureSet, name: str, commit: str) -> dict[str, str]:
+    manifest = features.snapshot.manifest
+    return {
+        "model": name,
+        "snapshot": features.snapshot.id,
+        "data_hash": manifest["content_hash"],
+        "profile": manifest["profile"],
+        "mlflow.source.git.commit": commit.partition("+")[0],
+        "git_commit": commit,
+    }
