@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel_core.features.entities import EntityKind
+from sentinel_core.features.entities import RECORD, EntityKind
 from sentinel_core.features.events import Bool, Events, Hash, Int
 from sentinel_core.features.kernel import Block
 
@@ -69,9 +69,11 @@ class Histories:
 
     @classmethod
     def of_records(cls, histories: Sequence[NDArray[Any]]) -> Histories:
-        """Take one array of `RECORD` a row."""
+        """Take one contiguous array of `RECORD` a row."""
         lengths = np.array([len(history) for history in histories], dtype=np.int64)
-        records = histories[0] if len(histories) == 1 else np.concatenate(histories)
+        # Joining bytes is 300 times faster than joining structured arrays, which NumPy does field by field.
+        joined = histories[0] if len(histories) == 1 else b"".join(cast("Sequence[bytes]", histories))
+        records = np.frombuffer(joined, dtype=RECORD)
         return cls(lengths, records["time"], records["cents"], records["device"], records["country"])
 
     @classmethod
@@ -94,28 +96,59 @@ def row_block(rows: Events, histories: Histories, kind: EntityKind) -> tuple[Blo
     The histories may hold more than the limits let a row see; the limits are applied here. Keys stay below 2⁶³ for
     up to a million rows.
     """
-    n, reach = len(rows), kind.longest_window_us + kind.lateness_us
-    stride = reach + kind.lateness_us + 1
-    row_key = np.arange(n, dtype=np.int64) * stride
-    row = np.arange(n).repeat(histories.lengths)
-    relative = histories.time - rows.time[row]
-    cents, device, country = histories.cents, histories.device, histories.country
-    late = np.zeros(n, dtype=np.bool_)
-    in_order = len(relative) == 0 or (relative.max() <= 0 and relative.min() > -reach)
-    if not in_order:
-        newest = np.zeros(n, dtype=np.int64)
-        np.maximum.at(newest, row, relative)
-        late = newest > kind.lateness_us
-        seen = np.flatnonzero((relative > newest[row] - reach) & ~late[row])
-        row, relative, cents, device, country = row[seen], relative[seen], cents[seen], device[seen], country[seen]
-    # Relative times lie in (−reach, L] by now: no row reaches into another's keys.
-    key = row_key[row] + relative
-    if (key[1:] < key[:-1]).any():
-        order = key.argsort(kind="stable")
-        key, cents, device, country = key[order], cents[order], device[order], country[order]
-    upto = np.bincount(row, minlength=n).cumsum()
-    first = np.zeros_like(upto)
-    first[1:] = upto[:-1]
+    reach = kind.longest_window_us + kind.lateness_us
+    # Relative to their row, events lie in (−reach, L] once the limits are applied: no row reaches into another's keys.
+    row_key = np.arange(len(rows), dtype=np.int64) * (reach + kind.lateness_us + 1)
+    key = (row_key - rows.time).repeat(histories.lengths) + histories.time
+    upto = histories.lengths.cumsum()
+    first = upto - histories.lengths
+    if _is_plain(key, row_key, first, upto, reach):
+        end, late = upto, np.zeros(len(rows), dtype=np.bool_)
+    else:
+        key, histories, late = _limited(key, row_key, histories, kind)
+        upto = histories.lengths.cumsum()
+        first = upto - histories.lengths
+        end = key.searchsorted(row_key, side="right")
     floor = np.maximum(first, upto - kind.cap)
-    end = upto if in_order else np.maximum(key.searchsorted(row_key, side="right"), floor)
-    return Block(key, cents, device, country, row_key, rows.cents, rows.device, rows.country, floor, end), late
+    block = Block(
+        key=key,
+        cents=histories.cents,
+        device=histories.device,
+        country=histories.country,
+        row_key=row_key,
+        row_cents=rows.cents,
+        row_device=rows.device,
+        row_country=rows.country,
+        floor=floor,
+        end=np.maximum(end, floor),
+    )
+    return block, late
+
+
+def _is_plain(key: Int, row_key: Int, first: Int, upto: Int, reach: int) -> bool:
+    """Whether every history is in order of time, ends no later than its row and begins within its reach."""
+    held = np.flatnonzero(upto > first)
+    mine = row_key[held]
+    within = (key[first[held]] > mine - reach) & (key[upto[held] - 1] <= mine)
+    return bool(within.all() and (key[1:] >= key[:-1]).all())
+
+
+def _limited(key: Int, row_key: Int, histories: Histories, kind: EntityKind) -> tuple[Int, Histories, Bool]:
+    """Leave out what a row may not see for its age or the row's lateness, and sort the rest by key."""
+    n = len(row_key)
+    row = np.arange(n).repeat(histories.lengths)
+    relative = key - row_key[row]
+    newest = np.zeros(n, dtype=np.int64)
+    np.maximum.at(newest, row, relative)
+    late = newest > kind.lateness_us
+    seen = np.flatnonzero((relative > newest[row] - kind.longest_window_us - kind.lateness_us) & ~late[row])
+    # Equal keys stay in order of arrival.
+    seen = seen[key[seen].argsort(kind="stable")]
+    limited = Histories(
+        np.bincount(row[seen], minlength=n),
+        histories.time[seen],
+        histories.cents[seen],
+        histories.device[seen],
+        histories.country[seen],
+    )
+    return key[seen], limited, late

@@ -155,14 +155,16 @@ def mean(past: list[Row]) -> Fraction:
 def deviation(past: list[Row]) -> float:
     if not past:
         return 0.0
-    return math.sqrt(sum((Fraction(r.cents, 100) - mean(past)) ** 2 for r in past) / len(past))
+    center = mean(past)
+    return math.sqrt(sum((Fraction(r.cents, 100) - center) ** 2 for r in past) / len(past))
 
 
 def zscore(row: Row, past: list[Row]) -> Number:
     if len(past) < 3:
         return 0
-    spread = max(deviation(past), mean(past) / 20, 1)
-    return min(max((Fraction(row.cents, 100) - mean(past)) / Fraction(spread), -20), 20)
+    center = mean(past)
+    spread = max(Fraction(deviation(past)), center / 20, Fraction(1))
+    return min(max((Fraction(row.cents, 100) - center) / spread, Fraction(-20)), Fraction(20))
 
 
 def ratio(row: Row, past: list[Row]) -> Number:
@@ -175,7 +177,7 @@ def velocity(row: Row, past: list[Row], window: int) -> Number:
 
 
 def since_last(row: Row, past: list[Row]) -> Number:
-    return min(Fraction(row.time - past[-1].time, SECOND), 30 * 86_400) if past else 30 * 86_400
+    return min(Fraction(row.time - past[-1].time, SECOND), Fraction(30 * 86_400)) if past else 30 * 86_400
 
 
 def changed(now: str | None, before: str | None) -> bool:
@@ -241,5 +243,5 @@ def risk(world: World, row: Row, as_of: int) -> dict[str, Number]:
     frauds = [r.time for r, is_fraud in known if is_fraud and row.merchant is not None and r.merchant == row.merchant]
     values["merchant_recent_known_frauds"] = sum(as_of - world.delay < time <= as_of for time in frauds)
     latest = max((time for time in frauds if time <= as_of), default=0)
-    values[DAYS_SINCE] = min(Fraction(as_of - latest, DAY), 90)
+    values[DAYS_SINCE] = min(Fraction(as_of - latest, DAY), Fraction(90))
     return values

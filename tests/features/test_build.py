@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from sentinel_core.features.build import Vectors, build_offline, build_online
 from sentinel_core.features.catalog import FEATURE_NAMES
@@ -18,21 +20,26 @@ from tests.features.worlds import START, busy_world, row_lists, worlds
 NO_RECORDS = np.zeros(0, dtype=RECORD)
 
 
-def offline(world: World, **options: object) -> Vectors:
+def offline(world: World, risk_as_of: NDArray[np.int64] | None = None) -> Vectors:
     history = RiskHistory(world.events(), world.label_arrays(), world.delay)
-    return build_offline(world.events(), history, kind=world.kind, **options)  # type: ignore[arg-type]
+    return build_offline(world.events(), history, kind=world.kind, risk_as_of=risk_as_of)
 
 
 def online(world: World, i: int, *, tail: int | None = None) -> Vectors:
     """Score row i as the service would: with the records that arrived before it, at most the last `tail` of them."""
     events = world.events()
-    earlier = [j for j in range(i) if world.rows[j].user == world.rows[i].user and not world.late[j]]
     table = RiskHistory(events, world.label_arrays(), world.delay).at(int(served_midnight(events.time[i])))
-    records = events.take(np.array(earlier[-tail:] if tail else earlier, dtype=np.int64)).records()
+    records = events.take(arrived(world, i)).records()[-(tail or len(events)) :]
     return build_online(events.take(slice(i, i + 1)), [records], table, kind=world.kind)
 
 
-def judge(world: World, vectors: Vectors, rows: range | list[int]) -> None:
+def arrived(world: World, i: int) -> NDArray[np.int64]:
+    """The numbers of the rows in the user's history when row i arrives."""
+    user = world.rows[i].user
+    return np.array([j for j in range(i) if world.rows[j].user == user and not world.late[j]], dtype=np.int64)
+
+
+def judge(world: World, vectors: Vectors, rows: Sequence[int]) -> None:
     for i in rows:
         expected = vector(world, i)
         assert vectors.late[i] == world.late[i]
@@ -41,7 +48,7 @@ def judge(world: World, vectors: Vectors, rows: range | list[int]) -> None:
 
 
 @given(worlds())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_the_offline_build_agrees_with_the_oracle(world: World) -> None:
     judge(world, offline(world), range(len(world.rows)))
 
@@ -57,7 +64,7 @@ def test_online_equals_offline_bit_for_bit(world: World) -> None:
         assert scored.risk_as_of[0] == built.risk_as_of[i]
 
 
-@pytest.mark.parametrize("jitter", [0, 2 * HOUR, 2 * DAY])
+@pytest.mark.parametrize("jitter", [0, 2 * HOUR, 3 * DAY])
 def test_busy_users_agree_with_the_oracle_and_online(jitter: int) -> None:
     world = busy_world(1500, seed=3, users=3, jitter=jitter)
     built = offline(world)
@@ -68,9 +75,9 @@ def test_busy_users_agree_with_the_oracle_and_online(jitter: int) -> None:
         assert online(world, i).values[0].tobytes() == built.values[i].tobytes(), i
 
 
-@pytest.mark.parametrize("jitter", [0, HOUR])
-def test_a_user_with_50_000_events_is_capped_exactly(jitter: int) -> None:
-    world = busy_world(50_000, seed=5, jitter=jitter)
+@pytest.mark.parametrize("share", [0, 0.002])
+def test_a_user_with_50_000_events_is_capped_exactly(share: float) -> None:
+    world = busy_world(50_000, seed=5, jitter=HOUR, share=share, labelled=False)
     built = offline(world)
     rows = [0, 4095, 4096, 4097, 20_000, 49_999]
     judge(world, built, rows)
@@ -81,28 +88,23 @@ def test_a_user_with_50_000_events_is_capped_exactly(jitter: int) -> None:
 
 
 def test_one_micro_batch_equals_one_row_at_a_time() -> None:
-    world = busy_world(300, seed=7, users=40, jitter=2 * DAY)
+    world = busy_world(300, seed=7, users=8, jitter=5 * DAY)
     events = world.events()
     table = RiskHistory(events, world.label_arrays(), world.delay).at(START + 20 * DAY)
-    rows = np.arange(200, 300)
-    histories = [
-        events.take(
-            np.array([j for j in range(i) if world.rows[j].user == world.rows[i].user and not world.late[j]], int)
-        ).records()
-        for i in rows
-    ]
-    batch = build_online(events.take(rows), histories, table)
+    rows = range(200, 300)
+    histories = [events.take(arrived(world, i)).records() for i in rows]
+    batch = build_online(events.take(np.array(rows)), histories, table)
     single = [
         build_online(events.take(slice(i, i + 1)), [history], table) for i, history in zip(rows, histories, strict=True)
     ]
     assert batch.values.tobytes() == b"".join(one.values.tobytes() for one in single)
     np.testing.assert_array_equal(batch.late, [one.late[0] for one in single])
-    assert batch.late.any()
+    assert 0 < batch.late.sum() < len(rows)
 
 
-@given(row_lists(max_size=12), st.randoms(use_true_random=False))
+@given(row_lists(max_size=12))
 @settings(max_examples=60, deadline=None)
-def test_users_do_not_influence_each_other(rows: list[Row], random: object) -> None:
+def test_users_do_not_influence_each_other(rows: list[Row]) -> None:
     """Whatever the block holds besides, a user's vectors stay the same to the bit."""
     together = build_offline(to_events(rows), None).values
     for user in {row.user for row in rows}:

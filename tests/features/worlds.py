@@ -54,24 +54,25 @@ def worlds(draw: st.DrawFn, *, max_size: int = 30) -> World:
     return World(rows, labels, delay=delay, kind=kind)
 
 
-def busy_world(n: int, *, seed: int, users: int = 1, days: int = 40, jitter: int = 2 * DAY) -> World:
-    """Many rows whose arrival differs from their time by up to `jitter` µs either way, with labels for all."""
+def busy_world(
+    n: int, *, seed: int, users: int = 1, days: int = 40, jitter: int = 0, share: float = 1.0, labelled: bool = True
+) -> World:
+    """Many rows; a `share` of them arrives up to `jitter` µs after its time."""
     random = np.random.default_rng(seed)
     arrives = np.sort(random.integers(START, START + days * DAY, n))
-    times = (arrives + random.integers(-jitter, jitter + 1, n) // 2).tolist()
-    cents = random.integers(0, MAX_CENTS + 1, n).tolist()
+    times = (arrives - random.integers(0, jitter + 1, n) * (random.random(n) < share)).tolist()
     rows = [
-        Row(
-            user=f"u{random.integers(users)}",
-            time=time,
-            cents=amount,
-            merchant=f"m{random.integers(5)}",
-            device=f"d{random.integers(3)}",
-            country=("DE", "FR", None)[random.integers(3)],
+        Row(f"u{user}", time, cents, f"m{merchant}", f"d{device}", ("DE", "FR", None)[country])
+        for time, cents, user, merchant, device, country in zip(
+            times,
+            random.integers(0, MAX_CENTS + 1, n).tolist(),
+            random.integers(0, users, n).tolist(),
+            random.integers(0, 5, n).tolist(),
+            random.integers(0, 3, n).tolist(),
+            random.integers(0, 3, n).tolist(),
+            strict=True,
         )
-        for time, amount in zip(times, cents, strict=True)
     ]
-    labels = [
-        Label(i, bool(random.random() < 0.1), row.time + int(random.integers(0, 9 * DAY))) for i, row in enumerate(rows)
-    ]
+    frauds, waits = (random.random(n) < 0.1).tolist(), random.integers(0, 9 * DAY, n).tolist()
+    labels = [Label(i, frauds[i], times[i] + waits[i]) for i in range(n)] if labelled else []
     return World(rows, labels)
