@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,12 +12,19 @@ from numpy.typing import NDArray
 
 from sentinel_core.features.entities import RECORD, RECORD_VERSION
 from sentinel_core.schema import Transaction, hash_text, to_cents, to_micros
+from sentinel_core.settings import Settings, load_settings
 from sentinel_core.stores import bodies
 from sentinel_core.stores.redis_store import CommitRequest, RecordRequest
 from sentinel_core.stores.streams import StreamEvent
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
+
+
+def redis_settings(servers: Any) -> Settings:
+    """Return settings with a Redis namespace of their own and no database, which costs most of a test's start."""
+    namespace = f"test_{secrets.token_hex(6)}"
+    return load_settings(None, redis_url_given=servers.redis_url, redis_namespace=namespace)
 
 
 def transaction(user: str = "u", amount: float = 12.34, at: datetime = NOW, **fields: Any) -> Transaction:

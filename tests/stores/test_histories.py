@@ -16,7 +16,12 @@ from sentinel_core.stores.histories import HistoryLoad, load_histories
 from sentinel_core.stores.keys import Keys
 from sentinel_core.stores.redis_clients import make_async_client, make_client
 from sentinel_core.stores.redis_store import HotStore
-from tests.stores.makers import NOW, record, record_request, transaction
+from tests.stores.makers import NOW, record, record_request, redis_settings, transaction
+
+
+@pytest.fixture
+def settings(servers: Any) -> Settings:
+    return redis_settings(servers)
 
 
 def stored(client: redis.Redis, settings: Settings, user: str = "u") -> np.ndarray[Any, Any]:

@@ -18,9 +18,14 @@ from sentinel_core.schema import to_cents, to_micros
 from sentinel_core.settings import Settings
 from sentinel_core.stores.redis_clients import make_async_client
 from sentinel_core.stores.redis_store import HotStore, RecordReply, RecordRequest
-from tests.stores.makers import NOW, record_request
+from tests.stores.makers import NOW, record_request, redis_settings
 
 CAP = 40
+
+
+@pytest.fixture
+def settings(servers: Any) -> Settings:
+    return redis_settings(servers)
 
 
 def history(seed: int, disorder: float) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import multiprocessing
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -43,13 +43,14 @@ def test_the_migrated_schema_is_what_the_metadata_says(engine: Engine) -> None:
     assert migrated == declared
 
 
-def test_a_database_comes_into_being_by_migrating_from_several_processes_at_once(servers: Any) -> None:
+def test_a_database_comes_into_being_by_several_migrations_at_once(servers: Any) -> None:
     name = f'odd "name" {secrets.token_hex(3)}'
     settings = load_settings(
         None, database_url_given=servers.database_url(name.replace('"', "%22").replace(" ", "%20"))
     )
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        assert pool.map(migrate, [settings] * 2) == [HEAD] * 2
+    # Each has a connection of its own, and the lock is the connection's: threads compete as processes do.
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(migrate, [settings] * 4)) == [HEAD] * 4
     assert migrate(settings) == HEAD
     engine = make_engine(settings)
     with connected(engine) as conn:
@@ -68,6 +69,15 @@ def test_an_absent_server_is_a_store_error_that_hides_the_password() -> None:
     assert "topsecret" not in str(caught.value)
     with pytest.raises(StoreError), connected(make_engine(settings)):
         pass
+
+
+def test_a_database_that_we_may_not_create_is_asked_for(servers: Any) -> None:
+    role = f"guest_{secrets.token_hex(3)}"
+    servers.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'guest'")
+    url = f"postgresql://{role}:guest@127.0.0.1:{servers.postgres_port}/absent"
+    with pytest.raises(StoreError, match=r"permission denied.*Create it by hand: CREATE DATABASE absent"):
+        migrate(load_settings(None, database_url_given=url))
+    servers.execute(f"DROP ROLE {role}")
 
 
 def test_a_connection_that_the_server_ends_is_a_store_error(settings: Settings, engine: Engine) -> None:

@@ -262,7 +262,7 @@ batches = st.lists(
 
 @given(events=batches, data=st.data())
 @hypothesis_settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 def test_any_split_and_any_replay_of_a_batch_writes_the_same(
     engine: Engine, events: list[StreamEvent], data: st.DataObject

@@ -18,7 +18,12 @@ from sentinel_core.stores.keys import Keys, slot
 from sentinel_core.stores.redis_clients import check_eviction_policy, make_async_client, refuse_eviction_policy
 from sentinel_core.stores.redis_store import HotStore, RecordReply
 from sentinel_core.stores.streams import EventStreams
-from tests.stores.makers import DAY, NOW, commit_request, record, record_request, transaction
+from tests.stores.makers import DAY, NOW, commit_request, record, record_request, redis_settings, transaction
+
+
+@pytest.fixture
+def settings(servers: Any) -> Settings:
+    return redis_settings(servers)
 
 
 def run(settings: Settings, use: Callable[[HotStore], Awaitable[Any]]) -> Any:

@@ -1,15 +1,23 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
+import pytest
 import redis
 
 from sentinel_core.settings import Settings
 from sentinel_core.stores.redis_clients import make_async_client
 from sentinel_core.stores.redis_store import HotStore
 from sentinel_core.stores.risk import load_risk, publish_risk
+from tests.stores.makers import redis_settings
 
 TABLE = bytes(range(256))
+
+
+@pytest.fixture
+def settings(servers: Any) -> Settings:
+    return redis_settings(servers)
 
 
 def test_a_published_table_replaces_an_older_one_only(settings: Settings, redis_client: redis.Redis) -> None:

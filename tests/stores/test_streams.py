@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import redis
 
@@ -8,6 +10,12 @@ from sentinel_core.settings import Settings, load_settings
 from sentinel_core.stores.keys import Keys
 from sentinel_core.stores.redis_clients import make_client
 from sentinel_core.stores.streams import GROUP, EventStreams, StreamEvent
+from tests.stores.makers import redis_settings
+
+
+@pytest.fixture
+def settings(servers: Any) -> Settings:
+    return redis_settings(servers)
 
 
 def put(client: redis.Redis, settings: Settings, *names: str) -> None:
