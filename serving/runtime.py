@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from fastapi import Request
 
-from sentinel_core.errors import SentinelError
+from sentinel_core.errors import SentinelError, StoreError
 from sentinel_core.features.catalog import CATALOGUE, catalogue_hash
 from sentinel_core.registry.rest import MlflowRegistry
 from sentinel_core.settings import Settings
@@ -32,6 +32,8 @@ PROBE_SECONDS: Final = 1.0
 RISK_SECONDS: Final = 2.0
 FIGURES_SECONDS: Final = 1.0
 """How long figures are kept: many dashboards cost the database one query a second and worker."""
+PAST_SECONDS: Final = 1.0
+"""How long a retry past its answer's life waits for PostgreSQL, before it is scored again to the same end."""
 log = get_logger(__name__)
 
 
@@ -63,7 +65,7 @@ class Runtime:
             self.models,
             self.metrics,
             risk=self.risk.table,
-            past=self.ledger.answer,
+            past=self._past_answer,
             clock=clock,
         )
         self._redis = Dependency("redis", self.store.ping, clock)
@@ -134,6 +136,15 @@ class Runtime:
                 log.warning("started without", reason=str(found))
             elif isinstance(found, BaseException):
                 raise found
+
+    async def _past_answer(self, transaction_id: str) -> dict[str, Any] | None:
+        if self._postgres.down:
+            raise StoreError("expected PostgreSQL to look an answer up, but its last look failed.")
+        try:
+            async with asyncio.timeout(PAST_SECONDS):
+                return await self.ledger.answer(transaction_id)
+        except TimeoutError:
+            raise StoreError(f"expected PostgreSQL to answer within {PAST_SECONDS:g} s, and it did not.") from None
 
     async def _poll_registry(self) -> None:
         await asyncio.to_thread(self.models.poll)

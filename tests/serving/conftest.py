@@ -33,6 +33,7 @@ PAYLOAD: dict[str, Any] = {
     "transaction_type": "purchase",
 }
 VERSION = "v20260101_000000"
+SERVICE = "serving.service:SentinelService"
 
 
 def payload(**fields: Any) -> dict[str, Any]:
@@ -72,8 +73,8 @@ class Service:
 
 
 @contextmanager
-def serving(settings: Settings, *, workers: int) -> Iterator[Service]:
-    """Run the service and a recorder until the end of the block."""
+def serving(settings: Settings, *, workers: int, target: str = SERVICE) -> Iterator[Service]:
+    """Run the service, or the Bento `target`, and a recorder until the end of the block."""
     environment = {
         **os.environ,
         **QUIET,
@@ -84,7 +85,7 @@ def serving(settings: Settings, *, workers: int) -> Iterator[Service]:
     }
     settings.home.mkdir(parents=True, exist_ok=True)
     command = [
-        *(sys.executable, "-m", "bentoml", "serve", "serving.service:SentinelService"),
+        *(sys.executable, "-m", "bentoml", "serve", target),
         *("--host", "127.0.0.1", "--port", str(settings.serving_port)),
     ]
     log, recorder_log = settings.home / "serving.log", settings.home / "recorder.log"
