@@ -7,71 +7,29 @@ to 128 characters. `APPEND_ONLY` tables carry a trigger that refuses UPDATE, DEL
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
-    CheckConstraint,
     Column,
     DateTime,
     Double,
     ForeignKey,
-    Identity,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Numeric,
     Table,
     Text,
     UniqueConstraint,
-    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from sentinel_core.schema import AMOUNT_MAX, ID_MAX_LENGTH
-
-metadata: Final = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-def _id_check(column: str) -> CheckConstraint:
-    return CheckConstraint(f"char_length({column}) BETWEEN 1 AND {ID_MAX_LENGTH}", name=f"{column}_length")
-
-
-def _one_of(column: str, *values: str) -> CheckConstraint:
-    return CheckConstraint(f"{column} IN ({', '.join(repr(value) for value in values)})", name=f"{column}_known")
-
-
-def _between(column: str, low: float, high: float) -> CheckConstraint:
-    # NaN sorts above every number in PostgreSQL, so the upper bound refuses it too.
-    return CheckConstraint(f"{column} BETWEEN {low} AND {high}", name=f"{column}_range")
-
-
-def _moment(name: str, *, nullable: bool = False) -> Column[Any]:
-    return Column(name, DateTime(timezone=True), nullable=nullable)
-
-
-def _created_at() -> Column[Any]:
-    return Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now())
-
-
-def _serial() -> Column[Any]:
-    return Column("id", BigInteger, Identity(always=True), primary_key=True)
-
-
-def _details(name: str = "details") -> Column[Any]:
-    return Column(name, JSONB, nullable=False, server_default=text("'{}'::jsonb"))
-
+from sentinel_core.schema import AMOUNT_MAX
+from sentinel_core.stores.columns import between, created_at, details, id_check, moment, one_of, serial
+from sentinel_core.stores.columns import metadata as metadata
 
 transactions: Final = Table(
     "transactions",
@@ -82,7 +40,7 @@ transactions: Final = Table(
     Column("merchant_id", Text, nullable=False),
     Column("merchant_category", Text),
     Column("transaction_type", Text),
-    _moment("timestamp"),
+    moment("timestamp"),
     Column("device_id", Text),
     Column("device_type", Text),
     Column("ip_address", Text),
@@ -93,7 +51,7 @@ transactions: Final = Table(
     Column("card_type", Text),
     Column("card_last_four", Text),
     Column("currency", Text),
-    _moment("arrived_at"),
+    moment("arrived_at"),
     # Position of the event in its user's history; later entities add a column of their own.
     Column("user_arrival", BigInteger),
     Column("late", Boolean, nullable=False, server_default=text("false")),
@@ -107,19 +65,19 @@ transactions: Final = Table(
     # The vector: a JSON array in the order of `feature_sets.features` under `feature_set_id`.
     Column("features", JSONB),
     Column("feature_set_id", Text),
-    _moment("risk_as_of", nullable=True),
-    _created_at(),
-    _id_check("transaction_id"),
-    _id_check("user_id"),
-    _id_check("merchant_id"),
-    _id_check("device_id"),
-    _between("amount", 0, AMOUNT_MAX),
-    _between("latitude", -90, 90),
-    _between("longitude", -180, 180),
-    _between("propensity", 0, 1),
-    _between("fraud_score", 0, 1),
-    _one_of("source", "live", "ingested"),
-    _one_of("outcome", "approved", "challenged", "declined", "explored"),
+    moment("risk_as_of", nullable=True),
+    created_at(),
+    id_check("transaction_id"),
+    id_check("user_id"),
+    id_check("merchant_id"),
+    id_check("device_id"),
+    between("amount", 0, AMOUNT_MAX),
+    between("latitude", -90, 90),
+    between("longitude", -180, 180),
+    between("propensity", 0, 1),
+    between("fraud_score", 0, 1),
+    one_of("source", "live", "ingested"),
+    one_of("outcome", "approved", "challenged", "declined", "explored"),
     Index(None, "user_id"),
     Index(None, "merchant_id"),
     Index(None, "timestamp"),
@@ -132,8 +90,8 @@ feature_sets: Final = Table(
     Column("id", Text, primary_key=True),
     # [{"name": …, "hash": …}, …] in vector order: a logged vector stays readable after the catalogue moved on.
     Column("features", JSONB, nullable=False),
-    _created_at(),
-    _id_check("id"),
+    created_at(),
+    id_check("id"),
 )
 
 prediction_logs: Final = Table(
@@ -149,10 +107,10 @@ prediction_logs: Final = Table(
     Column("variant", Text, nullable=False, server_default="champion"),
     Column("cache_hit", Boolean, nullable=False, server_default=text("false")),
     Column("degraded", Boolean, nullable=False, server_default=text("false")),
-    _created_at(),
-    _id_check("event_id"),
-    _between("fraud_score", 0, 1),
-    _one_of("confidence", "low", "medium", "high"),
+    created_at(),
+    id_check("event_id"),
+    between("fraud_score", 0, 1),
+    one_of("confidence", "low", "medium", "high"),
     Index(None, "transaction_id"),
     Index(None, "created_at"),
     Index(
@@ -179,12 +137,12 @@ prediction_hours: Final = Table(
 labels: Final = Table(
     "labels",
     metadata,
-    _serial(),
+    serial(),
     Column("transaction_id", Text, ForeignKey(transactions.c.transaction_id), nullable=False),
     Column("is_fraud", Boolean, nullable=False),
-    _moment("labelled_at"),
+    moment("labelled_at"),
     Column("source", Text, nullable=False),
-    _created_at(),
+    created_at(),
     UniqueConstraint("transaction_id", "labelled_at", "source", "is_fraud"),
     Index(None, "labelled_at"),
 )
@@ -192,7 +150,7 @@ labels: Final = Table(
 model_metrics: Final = Table(
     "model_metrics",
     metadata,
-    _serial(),
+    serial(),
     Column("model_version", Text, nullable=False),
     Column("model_name", Text, nullable=False),
     Column("split", Text, nullable=False),
@@ -204,34 +162,34 @@ model_metrics: Final = Table(
     Column("pr_auc", Double),
     Column("sample_size", Integer, nullable=False),
     # Intervals, threshold, judged against observed or true labels.
-    _details(),
-    _created_at(),
+    details(),
+    created_at(),
     Index(None, "model_version", "split"),
 )
 
 drift_reports: Final = Table(
     "drift_reports",
     metadata,
-    _serial(),
+    serial(),
     Column("model_version", Text),
-    _moment("window_start"),
-    _moment("window_end"),
+    moment("window_start"),
+    moment("window_end"),
     Column("sample_size", Integer, nullable=False),
     Column("verdict", Text, nullable=False),
     Column("severity", Text),
     Column("reason", Text, nullable=False),
     # One entry a feature: statistics, p-values, thresholds.
-    _details("figures"),
+    details("figures"),
     Column("report_path", Text),
-    _created_at(),
-    _one_of("verdict", "drift", "no_drift", "not_enough_data"),
+    created_at(),
+    one_of("verdict", "drift", "no_drift", "not_enough_data"),
     Index(None, "created_at"),
 )
 
 alerts: Final = Table(
     "alerts",
     metadata,
-    _serial(),
+    serial(),
     Column("rule", Text, nullable=False),
     Column("severity", Text, nullable=False),
     Column("state", Text, nullable=False),
@@ -240,31 +198,31 @@ alerts: Final = Table(
     Column("threshold", Double),
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
-    _details(),
-    _created_at(),
-    _one_of("severity", "critical", "high", "medium", "low"),
-    _one_of("state", "firing", "resolved", "acknowledged"),
+    details(),
+    created_at(),
+    one_of("severity", "critical", "high", "medium", "low"),
+    one_of("state", "firing", "resolved", "acknowledged"),
     Index(None, "rule", "created_at"),
 )
 
 retraining_decisions: Final = Table(
     "retraining_decisions",
     metadata,
-    _serial(),
+    serial(),
     Column("decision", Text, nullable=False),
     Column("reason", Text, nullable=False),
-    _details("figures"),
+    details("figures"),
     # The DAG run that the decision started.
     Column("run_id", Text),
-    _created_at(),
-    _one_of("decision", "train", "deferred", "not_needed"),
+    created_at(),
+    one_of("decision", "train", "deferred", "not_needed"),
     Index(None, "created_at"),
 )
 
 promotions: Final = Table(
     "promotions",
     metadata,
-    _serial(),
+    serial(),
     Column("model_name", Text, nullable=False),
     Column("model_version", Text, nullable=False),
     # The number under which MLflow knows the version, as text.
@@ -275,19 +233,19 @@ promotions: Final = Table(
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
     # The gate's table of checks.
-    _details("verdict"),
+    details("verdict"),
     Column("bundle_hash", Text),
     Column("run_id", Text),
-    _created_at(),
-    _one_of("action", "register", "promote", "archive", "rollback", "observed"),
-    _one_of("to_stage", "None", "Staging", "Production", "Archived"),
+    created_at(),
+    one_of("action", "register", "promote", "archive", "rollback", "observed"),
+    one_of("to_stage", "None", "Staging", "Production", "Archived"),
     Index(None, "model_name", "created_at"),
 )
 
 dead_letters: Final = Table(
     "dead_letters",
     metadata,
-    _serial(),
+    serial(),
     Column("stream", Text, nullable=False),
     Column("entry_id", Text, nullable=False),
     Column("kind", Text, nullable=False),
@@ -296,7 +254,7 @@ dead_letters: Final = Table(
     # The entry's bytes as they came: they may be what PostgreSQL cannot hold as text.
     Column("body", LargeBinary, nullable=False),
     Column("reason", Text, nullable=False),
-    _created_at(),
+    created_at(),
     UniqueConstraint("stream", "entry_id"),
     Index(None, "transaction_id"),
     Index(None, "created_at"),
@@ -305,13 +263,13 @@ dead_letters: Final = Table(
 audit: Final = Table(
     "audit",
     metadata,
-    _serial(),
+    serial(),
     Column("actor", Text, nullable=False),
     Column("action", Text, nullable=False),
     Column("subject", Text, nullable=False),
     Column("reason", Text, nullable=False),
-    _details(),
-    _created_at(),
+    details(),
+    created_at(),
     Index(None, "subject", "created_at"),
 )
 
