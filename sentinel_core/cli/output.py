@@ -78,11 +78,14 @@ class LiveReporter:
     @contextmanager
     def step(self, title: str) -> Iterator[Callable[[str], None]]:
         """Spin beside the step, then leave a line with its seconds."""
+        from rich.markup import escape
+
         self.close()
         begun = time.monotonic()
-        with self._console.status(title) as status:
-            yield lambda text: status.update(f"{title} [dim]{text}[/dim]")
-        self._console.print(f"[green]✓[/green] {title} [dim]{time.monotonic() - begun:.1f} s[/dim]")
+        shown = escape(title)
+        with self._console.status(shown) as status:
+            yield lambda text: status.update(f"{shown} [dim]{escape(text)}[/dim]")
+        self._console.print(f"[green]✓[/green] {shown} [dim]{time.monotonic() - begun:.1f} s[/dim]")
 
     def tasks(self, title: str, rows: Sequence[TaskView]) -> None:
         """Draw the pipeline over its last picture."""
@@ -101,6 +104,7 @@ class LiveReporter:
 
 
 def _picture(title: str, rows: Sequence[TaskView]) -> Table:
+    from rich.markup import escape
     from rich.table import Table
 
     colours = {"success": "green", "failed": "red", "upstream_failed": "red", "running": "cyan"}
@@ -108,7 +112,9 @@ def _picture(title: str, rows: Sequence[TaskView]) -> Table:
     for row in rows:
         colour = colours.get(row.state, "dim")
         glyph = _GLYPHS.get(row.state, "·")
-        table.add_row(f"  [{colour}]{glyph}[/{colour}]", row.name, f"[{colour}]{row.state}[/{colour}]", _took(row))
+        table.add_row(
+            f"  [{colour}]{glyph}[/{colour}]", escape(row.name), f"[{colour}]{row.state}[/{colour}]", _took(row)
+        )
     return table
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 ADMIN: Final = "admin"
 ACTIVE_STATES: Final = ("queued", "running")
+PATIENCE_SECONDS: Final = 120.0
+"""How long a question may go unanswered: a machine full of work, or the supervisor restarting the server."""
 
 
 def airflow_url(settings: Settings) -> str:
@@ -111,7 +114,7 @@ class AirflowClient:
 
     def knows(self, dag: str) -> bool:
         """Whether the DAG was parsed and is there to be triggered."""
-        return self.http.get(f"/api/v2/dags/{dag}").status_code == HTTPStatus.OK
+        return self._patiently("GET", f"/api/v2/dags/{dag}").status_code == HTTPStatus.OK
 
     def import_errors(self) -> list[str]:
         """Return the errors of DAG files that do not import, the last line of each."""
@@ -130,7 +133,7 @@ class AirflowClient:
         return str(errors[-1].get("event", "")) if errors else ""
 
     def _call(self, method: str, path: str, **options: Any) -> Any:
-        response = self.http.request(method, f"/api/v2{path}", **options)
+        response = self._patiently(method, f"/api/v2{path}", **options)
         if response.is_error:
             raise LocalError(
                 f"expected Airflow to accept {method} {path}, it answered {response.status_code}: "
@@ -138,6 +141,20 @@ class AirflowClient:
                 remedy="See `sentinel logs airflow-api-server`.",
             )
         return response.json()
+
+
+    def _patiently(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Ask again while the server is busy or restarts; what changes something is asked for once."""
+        from httpx import TransportError
+
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return self.http.request(method, path, **options)
+            except TransportError:
+                if method != "GET" or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
 
 
 @contextmanager

@@ -102,8 +102,8 @@ def _failure(client: AirflowClient, run_id: str, tasks: Sequence[Mapping[str, An
     failed = [task for task in tasks if task["state"] == "failed"]
     if not failed:
         return TrainingError(f"expected the run {run_id} of {DAG} to succeed, it failed.", remedy="See Airflow's page.")
-    reason = client.last_log_line(DAG, run_id, failed[0]) or "see its log in Airflow"
+    reason = client.last_log_line(DAG, run_id, failed[0]).rstrip(".") or "see its log in Airflow"
     return TrainingError(
-        f"expected the run {run_id} of {DAG} to succeed, its task {_label(failed[0])} failed: {reason}",
+        f"expected the run {run_id} of {DAG} to succeed, its task {_label(failed[0])} failed: {reason}.",
         remedy=f"Its log is at {client.http.base_url}/dags/{DAG}/runs/{run_id}.",
     )

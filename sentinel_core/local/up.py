@@ -137,6 +137,7 @@ def _production(settings: Settings) -> str | None:
 def _ensure_history(settings: Settings, now: datetime, reporter: Reporter) -> None:
     """Load the history that the promoted model was trained on, once: live transactions come on top of it."""
     from sentinel_core.flows.history import load_history
+    from sentinel_core.flows.risk import refresh_risk
 
     state = Layout.of(settings).state
     marker = state / "history.json"
@@ -145,6 +146,7 @@ def _ensure_history(settings: Settings, now: datetime, reporter: Reporter) -> No
         return
     with reporter.step("The training history, into PostgreSQL and Redis") as tell:
         load_history(settings, training["snapshot"], now=now, progress=tell)
+        refresh_risk(settings, now=now, progress=tell)
     write_private(marker, json.dumps({"snapshot": training["snapshot"], "loaded_at": now.isoformat()}) + "\n")
 
 
