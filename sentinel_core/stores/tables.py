@@ -28,8 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from sentinel_core.schema import AMOUNT_MAX
-from sentinel_core.stores.columns import between, created_at, details, id_check, moment, one_of, serial
-from sentinel_core.stores.columns import metadata as metadata
+from sentinel_core.stores.columns import between, created_at, details, id_check, metadata, moment, one_of, serial
 
 transactions: Final = Table(
     "transactions",

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sentinel_core.errors import StoreError
 from sentinel_core.settings import Settings, load_settings
 from sentinel_core.stores.postgres import connected, make_engine, migrate
-from sentinel_core.stores.tables import APPEND_ONLY, metadata, transactions
+from sentinel_core.stores.tables import APPEND_ONLY, transactions
 from tests.stores.makers import NOW
 
 HEAD = "0002"
@@ -31,12 +31,12 @@ ROW = {
 def test_the_migrated_schema_is_what_the_metadata_says(engine: Engine) -> None:
     with engine.connect() as conn:
         context = MigrationContext.configure(conn, opts={"compare_type": True, "compare_server_default": True})
-        assert compare_metadata(context, metadata) == []
+        assert compare_metadata(context, transactions.metadata) == []
         checks = text("SELECT conname FROM pg_constraint WHERE contype = 'c' AND connamespace = 'public'::regnamespace")
         migrated = set(conn.execute(checks).scalars())
     declared = {
         str(constraint.name)
-        for table in metadata.tables.values()
+        for table in transactions.metadata.tables.values()
         for constraint in table.constraints
         if type(constraint).__name__ == "CheckConstraint"
     }

@@ -2,7 +2,9 @@
 
 from alembic import context
 
-from sentinel_core.stores.tables import metadata
+from sentinel_core.stores.tables import transactions
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, compare_type=True)
+context.configure(
+    connection=context.config.attributes["connection"], target_metadata=transactions.metadata, compare_type=True
+)
 context.run_migrations()
