@@ -172,12 +172,14 @@ def _amounts(rng: np.random.Generator, pop: Population, world: World, rows: Rows
     transfer = transfer[rng.random(len(transfer)) < ROUND_TRANSFER]
     tens = np.concatenate([np.nonzero(category == v.CATEGORY["cash"])[0], transfer])
     cents[tens] = round_to_tens(cents[tens])
-    return np.clip(cents, *CENTS)
+    clipped: IntArray = np.clip(cents, *CENTS)
+    return clipped
 
 
 def round_to_tens(cents: IntArray) -> IntArray:
     """Round amounts in cents to whole tens of the currency, ten at least."""
-    return np.maximum((cents + 500) // 1000, 1) * 1000
+    rounded: IntArray = np.maximum((cents + 500) // 1000, 1) * 1000
+    return rounded
 
 
 def _negatives(pop: Population, rows: Rows) -> npt.NDArray[np.int8]:

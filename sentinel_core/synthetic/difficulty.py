@@ -6,7 +6,7 @@ docs/decisions/0004-generator-difficulty.md. Do not change one to please a model
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 SCENARIOS: Final = ("stolen_card", "account_takeover", "card_testing")
@@ -71,27 +71,124 @@ class Difficulty:
     ring_share: float = 0.35
     """Share of attacks by an organised ring, which uses its few devices and its country again and again."""
     testing_amount: tuple[float, float] = (0.50, 5.00)
-    gathering_merchants: float = 0.06
-    """Share of merchants where fraud gathers at any time, each for one to five weeks."""
 
-    plain: tuple[Cues, Cues, Cues] = field(
-        default=(
-            Cues(0.85, 0.75, 0.55, 0.70, 3, 4, 2, 4.5, 12, 900.0, 0.9, 4.5, 0.50),
-            Cues(0.90, 0.25, 0.60, None, 2, 3, 1, 2.7, 7, 600.0, 0.8, 1800.0, 0.70),
-            Cues(0.90, 0.25, 0.60, None, 2, 3, 4, 9.0, 30, 10.0, 0.8),
-        )
+    gathering_merchants: float = 0.06
+    """Share of merchants where fraud gathers at any time: compromised, or careless about whom they sell to."""
+    gathering_days: tuple[int, int] = (8, 35)
+    """Fewest and most days for which fraud gathers at a merchant."""
+    gathering_among_customers: float = 0.8
+    """Share of those merchants that trade where the customers live, in proportion to them; the rest are anywhere."""
+    attack_country_sigma: float = 0.6
+    """Log-scale spread of the countries' weights as places to attack from, drawn from the seed."""
+    attacks_among_customers: float = 0.5
+    """Factor on the weight of the countries where the customers live."""
+
+    plain: tuple[Cues, Cues, Cues] = (
+        Cues(
+            new_device=0.90,
+            foreign=0.80,
+            gathering=0.60,
+            night=0.75,
+            least_cues=3,
+            most_cues=4,
+            least_steps=2,
+            mean_steps=4.5,
+            most_steps=12,
+            gap_seconds=900.0,
+            gap_sigma=0.9,
+            amount=5.0,
+            amount_sigma=0.5,
+        ),
+        Cues(
+            new_device=0.95,
+            foreign=0.25,
+            gathering=0.75,
+            night=None,
+            least_cues=2,
+            most_cues=3,
+            least_steps=1,
+            mean_steps=2.7,
+            most_steps=7,
+            gap_seconds=600.0,
+            gap_sigma=0.8,
+            amount=2000.0,
+            amount_sigma=0.6,
+        ),
+        Cues(
+            new_device=0.95,
+            foreign=0.25,
+            gathering=0.75,
+            night=None,
+            least_cues=2,
+            most_cues=3,
+            least_steps=4,
+            mean_steps=9.0,
+            most_steps=30,
+            gap_seconds=10.0,
+            gap_sigma=0.8,
+        ),
     )
-    """Stolen card, account takeover, card testing: all but at most one of the scenario's cues."""
-    burst: Cues = field(default=Cues(1.0, 0.25, 0.65, None, 2, 3, 10, 30.0, 60, 5.0, 0.5))
+    """Stolen card, account takeover, card testing: each shows all but at most one of its scenario's cues."""
+    burst: Cues = Cues(
+        new_device=1.0,
+        foreign=0.25,
+        gathering=0.65,
+        night=None,
+        least_cues=2,
+        most_cues=3,
+        least_steps=10,
+        mean_steps=30.0,
+        most_steps=60,
+        gap_seconds=5.0,
+        gap_sigma=0.5,
+    )
     """A card-testing burst against one merchant over many cards."""
-    ambiguous: tuple[Cues, Cues, Cues] = field(
-        default=(
-            Cues(0.50, 0.50, 0.30, 0.50, 2, 2, 1, 2.0, 5, 1800.0, 0.9, 3.0, 0.50),
-            Cues(0.50, 0.30, 0.20, None, 1, 1, 1, 1.7, 4, 1200.0, 0.9, 1200.0, 0.60),
-            Cues(0.50, 0.30, 0.20, None, 1, 1, 2, 4.0, 8, 25.0, 0.8),
-        )
+    ambiguous: tuple[Cues, Cues, Cues] = (
+        Cues(
+            new_device=0.50,
+            foreign=0.50,
+            gathering=0.30,
+            night=0.50,
+            least_cues=2,
+            most_cues=2,
+            least_steps=1,
+            mean_steps=2.0,
+            most_steps=5,
+            gap_seconds=1800.0,
+            gap_sigma=0.9,
+            amount=3.0,
+            amount_sigma=0.5,
+        ),
+        Cues(
+            new_device=0.50,
+            foreign=0.30,
+            gathering=0.20,
+            night=None,
+            least_cues=1,
+            most_cues=1,
+            least_steps=1,
+            mean_steps=1.7,
+            most_steps=4,
+            gap_seconds=1200.0,
+            gap_sigma=0.9,
+            amount=1200.0,
+            amount_sigma=0.6,
+        ),
+        Cues(
+            new_device=0.50,
+            foreign=0.30,
+            gathering=0.20,
+            night=None,
+            least_cues=1,
+            most_cues=1,
+            least_steps=2,
+            mean_steps=4.0,
+            most_steps=8,
+            gap_seconds=25.0,
+            gap_sigma=0.8,
+        ),
     )
-    """The same with one cue less than the least of a plain attack: genuine customers have such episodes too."""
+    """One cue less than the least of a plain attack, and milder: genuine customers have such episodes too."""
 
 
 DEFAULT_DIFFICULTY: Final = Difficulty()

@@ -69,7 +69,8 @@ def _card_types(simulation: Simulation, user: IntArray) -> IntArray:
 def _from_list(codes: npt.NDArray[Any], names: Sequence[str]) -> pd.Categorical:
     """Make a category column of codes into a list of names; -1 is null."""
     dtype = pd.CategoricalDtype(pd.Index(names, dtype=object))
-    return pd.Categorical.from_codes(codes, dtype=dtype, validate=False)  # type: ignore[call-overload]
+    # The stubs know neither arrays of codes nor the switch that skips checking them.
+    return pd.Categorical.from_codes(codes, dtype=dtype, validate=False)  # type: ignore[call-arg, arg-type]
 
 
 def _named(codes: npt.NDArray[np.int32], names: Callable[[IntArray], list[str]]) -> pd.Categorical:

@@ -14,17 +14,19 @@ from sentinel_core.errors import DataError
 from sentinel_core.schema import hash_text, to_micros
 from sentinel_core.synthetic.behaviour import legitimate
 from sentinel_core.synthetic.codes import Codes
-from sentinel_core.synthetic.difficulty import DEFAULT_DIFFICULTY, MIMICRY, TESTING, Difficulty
+from sentinel_core.synthetic.difficulty import DEFAULT_DIFFICULTY, MIMICRY, Difficulty
 from sentinel_core.synthetic.frame import to_frame
 from sentinel_core.synthetic.labels import ObservedLabels, observe
+from sentinel_core.synthetic.plans import Plans, make_plans, share_out
 from sentinel_core.synthetic.population import Population, make_population
 from sentinel_core.synthetic.scenarios import attack
-from sentinel_core.synthetic.sequences import Plan, Scene
+from sentinel_core.synthetic.sequences import Scene
 from sentinel_core.synthetic.sessions import row_counts
-from sentinel_core.synthetic.stream import AMBIGUOUS, HIDDEN, LOOKALIKE, PLAIN, Stream, concat
+from sentinel_core.synthetic.stream import AMBIGUOUS, HIDDEN, LOOKALIKE, Stream, concat
 from sentinel_core.synthetic.world import Clock, World, make_world
 
 USERS_A_ROW: Final = 1500 / 100_000
+USERS_MIN: Final = 10
 BLOCK_USERS: Final = 15_000
 ROWS_MIN: Final = 100
 ROWS_MAX: Final = 30_000_000
@@ -84,69 +86,43 @@ def simulate(
     drift = dict(drift or {})
     _check(n_rows, fraud_rate, drift)
     clock = Clock(to_micros(end) // 1000 * 1000)
-    n_users = max(10, round(n_rows * USERS_A_ROW))
-    sizes = _blocks(n_users)
-    frauds = _share_out(round(n_rows * fraud_rate), sizes)
+    n_users = max(USERS_MIN, round(n_rows * USERS_A_ROW))
+    users = share_out(n_users, [1] * -(-n_users // BLOCK_USERS))
+    rows, frauds = share_out(n_rows, users), share_out(round(n_rows * fraud_rate), users)
     reserved = [2 * count + 10 for count in frauds]
     codes = Codes(n_users, sum(reserved))
-    sources = np.random.SeedSequence(seed).spawn(3)
-    world = make_world(np.random.default_rng(sources[0]), n_users, codes.rings, difficulty)
-    rows = _share_out(n_rows, sizes)
-    streams, populations, sequence = [], [], 0
-    for index, child in enumerate(sources[1].spawn(len(sizes))):
-        rng = np.random.default_rng(child)
-        population = make_population(rng, sizes[index], sum(sizes[:index]), world, clock, fraud_rate, difficulty)
-        scene = Scene(population, world, clock, codes, difficulty)
-        streams.append(_block(rng, scene, rows[index], frauds[index], sequence))
-        populations.append(population)
-        sequence += reserved[index]
+    for_world, for_blocks, for_labels = np.random.SeedSequence(seed).spawn(3)
+    world = make_world(np.random.default_rng(for_world), n_users, codes.rings, difficulty)
+    hard_rows = difficulty.hard_negatives_per_fraud * fraud_rate
+    streams, populations = [], []
+    for block, source in enumerate(for_blocks.spawn(len(users))):
+        rng, first = np.random.default_rng(source), sum(users[:block])
+        people = make_population(rng, users[block], first, world, clock, hard_rows=hard_rows, hard=difficulty)
+        plans = make_plans(difficulty, frauds[block], sum(reserved[:block]))
+        streams.append(_play(rng, Scene(people, world, clock, codes, difficulty), plans, rows[block], frauds[block]))
+        populations.append(people)
     stream = concat(streams)
-    stream = stream.take(np.argsort(stream.time, kind="stable"))
-    if "amount" in drift:
-        stream = replace(stream, cents=np.maximum(np.rint(stream.cents * drift["amount"]).astype(np.int64), 1))
-    rng = np.random.default_rng(sources[2])
-    labels = observe(rng, stream, difficulty)
-    name = f"{hash_text(repr((n_rows, fraud_rate, seed, clock.end, difficulty, sorted(drift.items())))) >> 32:08x}"
+    stream = _drifted(stream.take(np.argsort(stream.time, kind="stable")), drift)
+    labels = observe(np.random.default_rng(for_labels), stream, difficulty)
+    told = (n_rows, fraud_rate, seed, clock.end, difficulty, sorted(drift.items()))
+    name = f"{hash_text(repr(told)) >> 32:08x}"
     return Simulation(stream, labels, world, tuple(populations), clock, codes, difficulty, fraud_rate, name, seed)
 
 
-def _block(rng: np.random.Generator, scene: Scene, rows: int, frauds: int, first_sequence: int) -> Stream:
-    """Generate one block of users: genuine rows, then the planned sequences, then mimicry among the genuine."""
-    hard = scene.hard
-    plans, ambiguous_plans, lookalike_plans, hidden = _plans(hard, frauds, first_sequence)
-    attacks = [attack(rng, scene, plan) for plan in plans]
-    attacks += [_marked(attack(rng, scene, plan), visibility=AMBIGUOUS) for plan in ambiguous_plans]
-    genuine_episodes = [_marked(attack(rng, scene, plan), scenario=0, negative=LOOKALIKE) for plan in lookalike_plans]
-    sequence_rows = sum(len(part) for part in attacks + genuine_episodes)
-    counts = row_counts(rows - sequence_rows, frauds, sum(len(part) for part in genuine_episodes), hard)
+def _play(rng: np.random.Generator, scene: Scene, plans: Plans, rows: int, frauds: int) -> Stream:
+    """Generate one block of users: the planned sequences, genuine rows beside them, mimicry among the genuine."""
+    attacks = [attack(rng, scene, plan) for plan in plans.plain]
+    attacks += [_marked(attack(rng, scene, plan), visibility=AMBIGUOUS) for plan in plans.ambiguous]
+    lookalikes = [_marked(attack(rng, scene, plan), scenario=0, negative=LOOKALIKE) for plan in plans.lookalikes]
+    among_lookalikes = sum(len(part) for part in lookalikes)
+    others = rows - among_lookalikes - sum(len(part) for part in attacks)
+    counts = row_counts(others, frauds, among_lookalikes, scene.hard)
     genuine = legitimate(rng, scene.population, scene.world, scene.clock, scene.codes, counts)
-    victims = rng.choice(len(genuine), hidden, replace=False)
+    victims = rng.choice(len(genuine), plans.hidden, replace=False)
     genuine.scenario[victims] = MIMICRY
     genuine.visibility[victims] = HIDDEN
     genuine.negative[victims] = 0
-    return concat([genuine, *attacks, *genuine_episodes])
-
-
-def _plans(hard: Difficulty, frauds: int, first: int) -> tuple[list[Plan], list[Plan], list[Plan], int]:
-    """Split a block's frauds by visibility and scenario into plans with sequence numbers of their own."""
-    hidden = round(hard.hidden_share * frauds)
-    ambiguous = round(hard.ambiguous_share * frauds)
-    lookalikes = round(hard.lookalikes_per_ambiguous * ambiguous)
-    shares = list(hard.scenario_shares)
-    groups: list[list[Plan]] = [[], [], []]
-    for group, total, cues, ring in (
-        (PLAIN, frauds - hidden - ambiguous, hard.plain, hard.ring_share),
-        (AMBIGUOUS, ambiguous, hard.ambiguous, 0.0),
-        (2, lookalikes, hard.ambiguous, 0.0),
-    ):
-        for scenario, rows in enumerate(_share_out(total, shares), start=1):
-            burst = round(hard.burst_share * rows) if group == PLAIN and scenario == TESTING else 0
-            for part, is_burst in ((rows - burst, False), (burst, True)):
-                if part:
-                    looks = hard.burst if is_burst else cues[scenario - 1]
-                    groups[group].append(Plan(scenario, looks, part, ring, first, is_burst))
-                    first += part
-    return groups[0], groups[1], groups[2], hidden
+    return concat([genuine, *attacks, *lookalikes])
 
 
 def _marked(stream: Stream, **values: int) -> Stream:
@@ -155,17 +131,10 @@ def _marked(stream: Stream, **values: int) -> Stream:
     return stream
 
 
-def _blocks(n_users: int) -> list[int]:
-    count = -(-n_users // BLOCK_USERS)
-    return _share_out(n_users, [1.0] * count)
-
-
-def _share_out(total: int, weights: list[float] | list[int]) -> list[int]:
-    """Split a whole number in proportion to weights, by largest remainders; the parts sum to it."""
-    exact = np.array(weights, dtype=float) * (total / sum(weights))
-    parts = np.floor(exact).astype(np.int64)
-    parts[np.argsort(parts - exact, kind="stable")[: total - int(parts.sum())]] += 1
-    return [int(part) for part in parts]
+def _drifted(stream: Stream, drift: dict[str, float]) -> Stream:
+    if "amount" not in drift:
+        return stream
+    return replace(stream, cents=np.maximum(np.rint(stream.cents * drift["amount"]).astype(np.int64), 1))
 
 
 def _check(n_rows: int, fraud_rate: float, drift: dict[str, float]) -> None:

@@ -75,8 +75,8 @@ class Population:
     """Customers as arrays, one row each; `first` is the number of the first of this block among all customers.
 
     `rate` is relative activity, `mix` [users, categories] the cumulative shares of categories, `favourites`
-    [users, categories, 3] merchants, `phones` [users, 2] the times of replacement of the phone (µs), `trip` [users, 2] the
-    trip's start and end (µs), `tablet` the device code of the household's tablet or -1.
+    [users, categories, 3] merchants, `phones` [users, 2] the times of replacement of the phone (µs), `trip`
+    [users, 2] the trip's start and end (µs), `tablet` the device code of the household's tablet or -1.
     """
 
     first: int
@@ -101,7 +101,8 @@ class Population:
     def phone(self, user: IntArray, time: IntArray) -> IntArray:
         """Give the device code of each user's phone in use at that time."""
         generation = (self.phones[user] <= time[:, None]).sum(axis=1)
-        return (self.first + user) * SLOTS + PHONE + generation
+        device: IntArray = (self.first + user) * SLOTS + PHONE + generation
+        return device
 
     def travels(self, user: IntArray, time: IntArray) -> npt.NDArray[np.bool_]:
         """Say who is on a trip at that time."""
@@ -109,10 +110,16 @@ class Population:
 
 
 def make_population(
-    rng: np.random.Generator, n_users: int, first: int, world: World, clock: Clock, fraud_rate: float, hard: Difficulty
+    rng: np.random.Generator,
+    n_users: int,
+    first: int,
+    world: World,
+    clock: Clock,
+    *,
+    hard_rows: float,
+    hard: Difficulty,
 ) -> Population:
-    """Draw `n_users` customers; the shares of night workers, trips and new phones follow the hard negatives' rate."""
-    hard_rows = hard.hard_negatives_per_fraud * fraud_rate
+    """Draw `n_users` customers; night workers, trips and new phones as the share of hard negatives among rows asks."""
     country = rng.choice(N_COUNTRIES, n_users, p=CUSTOMER_SHARE)
     rate = np.exp(rng.normal(0.0, 0.8, n_users))
     rate /= rate.mean()
@@ -127,8 +134,8 @@ def make_population(
         log_scale=rng.normal(0.0, 0.45, n_users).astype(np.float32),
         mix=_mix(rng, n_users),
         favourites=_favourites(rng, country, world),
-        online_phone=rng.beta(4.0, 1.6, n_users).astype(np.float32),
-        has_computer=rng.random(n_users) < 0.40,
+        online_phone=rng.beta(7.0, 1.4, n_users).astype(np.float32),
+        has_computer=rng.random(n_users) < 0.35,
         tablet=np.where(has_tablet, (first + household) * SLOTS + TABLET_SLOT, -1),
         phones=_phones(rng, country, hard_rows * hard.new_phone_share, clock),
         trip=_trips(rng, n_users, hard_rows * hard.travel_share, clock),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 from typing import Final
 
@@ -49,15 +49,20 @@ class Plan:
     cues: Cues
     rows: int
     ring_share: float
-    first_sequence: int
+    first_sequence: int = 0
     burst: bool = False
+
+    def numbered(self, first_sequence: int) -> Plan:
+        """Give the same order with its sequences numbered from there on."""
+        return replace(self, first_sequence=first_sequence)
 
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
-    """Sequences, one row each: victim of the block, begin (µs), steps, city, own-device use, ring or -1, amount's level.
+    """Sequences, one row each: victim of the block, begin (µs), steps, city, ring or -1, amount's level.
 
-    `offset` gives each step's time since its sequence began (µs), for the steps of all sequences, first to last.
+    `own` says that the victim's phone is used, `gathering` that the merchants are those where fraud gathers. `offset`
+    gives each step's time since its sequence began (µs), for the steps of all sequences, first to last.
     """
 
     victim: IntArray
@@ -121,7 +126,7 @@ def cue_patterns(cues: Cues) -> dict[tuple[bool, ...], float]:
 
 
 def draw_cues(rng: np.random.Generator, cues: Cues, n: int) -> npt.NDArray[np.bool_]:
-    """Draw which cues each of n sequences shows, [4, n]: each by its chance, then more or fewer of them by lot."""
+    """Draw which cues each of n sequences shows, [4, n]: each by its chance, then more or fewer by lot."""
     chances = cue_chances(cues)[:, None]
     drawn, lot = rng.random((2, len(chances), n))
     drawn = drawn < chances

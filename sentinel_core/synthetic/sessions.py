@@ -21,7 +21,7 @@ FOLD_US: Final = 84 * DAY_US
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How many payments a session has: one, with chance `more` a geometric number beyond it (`stop`), at most `most`."""
+    """How many payments a session has: one, with chance `more` a geometric number (`stop`) beyond it, `most` in all."""
 
     more: float
     stop: float
@@ -129,4 +129,5 @@ def _offsets(rng: np.random.Generator, kind: npt.NDArray[np.int8], size: IntArra
     gap = np.zeros(len(of), dtype=np.int64)
     gap[rows] = (np.where(kind[of[rows]] != 0, quick, walk) * 1000).astype(np.int64) * 1000
     total = np.cumsum(gap)
-    return total - total[starts][of]
+    offset: IntArray = total - total[starts][of]
+    return offset

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from sentinel_core.synthetic.difficulty import Difficulty
 from sentinel_core.synthetic.vocabulary import (
     CATEGORY_SHARE,
-    COUNTRY_CODES,
     CUSTOMER_SHARE,
     N_CATEGORIES,
     N_COUNTRIES,
@@ -20,21 +19,11 @@ from sentinel_core.synthetic.vocabulary import (
     IntArray,
 )
 
-Ints32 = npt.NDArray[np.int32]
 DAY_US: Final = 86_400_000_000
 WINDOW_DAYS: Final = 90
 WARM_UP_DAYS: Final = 30
 POPULARITY: Final = 2.0
 """A merchant's rank in its pool is ⌊size · u^2⌋: a power law in which the first of 25 takes a fifth of the trade."""
-
-SPELL_DAYS: Final = (8, 35)
-"""Fewest and most days for which fraud gathers at a merchant."""
-IN_MARKETS: Final = 0.8
-"""Share of the gatherings in the customers' countries, in proportion to customers; the rest are anywhere."""
-HAVEN_SIGMA: Final = 0.6
-"""Log-scale spread of the countries' weights as places to attack from."""
-AT_HOME_MARKETS: Final = 0.5
-"""How much less attackers work from the countries where the customers live than from others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +50,7 @@ class World:
     """Merchants as arrays, their pools by (category, country), where fraud gathers by day, attackers' countries.
 
     `pool_first` and `pool_size` [categories, countries] index merchants; a worldwide category has one pool.
-    `gatherings` [categories, slots, days] names the merchants where fraud gathers, `gathering_slots` how many slots count.
+    `gatherings` [categories, slots, days] names the merchants where fraud gathers, `gathering_slots` how many count.
     """
 
     category: npt.NDArray[np.int8]
@@ -88,19 +77,20 @@ class World:
         return self.gatherings[category, slot, day]
 
 
-def make_world(rng: np.random.Generator, n_users: int, rings: int, difficulty: Difficulty) -> World:
-    """Draw merchants for `n_users` customers, the spells in which fraud gathers at some of them, and attackers' countries."""
+def make_world(rng: np.random.Generator, n_users: int, rings: int, hard: Difficulty) -> World:
+    """Draw the merchants of `n_users` customers, where fraud gathers among them and when, and attackers' countries."""
     first, size, category = _pools(n_users)
     price = rng.normal(0.0, 0.25, len(category)).astype(np.float32)
-    slots = np.maximum(2, np.rint(np.bincount(category, minlength=N_CATEGORIES) * difficulty.gathering_merchants))
+    slots = np.maximum(2, np.rint(np.bincount(category, minlength=N_CATEGORIES) * hard.gathering_merchants))
     gathering_slots = slots.astype(np.int64)
-    attackers = np.exp(rng.normal(0.0, HAVEN_SIGMA, N_COUNTRIES)) * np.where(CUSTOMER_SHARE > 0, AT_HOME_MARKETS, 1.0)
+    attackers = np.exp(rng.normal(0.0, hard.attack_country_sigma, N_COUNTRIES))
+    attackers *= np.where(CUSTOMER_SHARE > 0, hard.attacks_among_customers, 1.0)
     return World(
         category=category,
         log_price=price,
         pool_first=first,
         pool_size=size,
-        gatherings=_gatherings(rng, first, size, gathering_slots),
+        gatherings=_gatherings(rng, first, size, gathering_slots, hard),
         gathering_slots=gathering_slots,
         attacker_share=attackers / attackers.sum(),
         ring_country=rng.choice(N_COUNTRIES, rings, p=attackers / attackers.sum()),
@@ -121,18 +111,21 @@ def _pools(n_users: int) -> tuple[IntArray, IntArray, npt.NDArray[np.int8]]:
     return first, size, category
 
 
-def _gatherings(rng: np.random.Generator, first: IntArray, size: IntArray, slots: IntArray) -> IntArray:
-    """Fill each slot with spells of 8 to 35 days, each at a merchant drawn anew; the warm-up settles the phases.
+def _gatherings(
+    rng: np.random.Generator, first: IntArray, size: IntArray, slots: IntArray, hard: Difficulty
+) -> IntArray:
+    """Fill each slot with spells, each at a merchant drawn anew; the warm-up settles their phases.
 
     Fraud hides in trade: it gathers where the customers are, at popular merchants more often.
     """
-    days = WINDOW_DAYS + WARM_UP_DAYS
+    days, (shortest, longest) = WINDOW_DAYS + WARM_UP_DAYS, hard.gathering_days
     gatherings = np.zeros((N_CATEGORIES, int(slots.max()), days), dtype=np.int64)
-    countries = IN_MARKETS * CUSTOMER_SHARE + (1.0 - IN_MARKETS) / N_COUNTRIES
+    share = hard.gathering_among_customers
+    countries = share * CUSTOMER_SHARE + (1.0 - share) / N_COUNTRIES
     for kind in range(N_CATEGORIES):
-        shape = (int(slots[kind]), days // SPELL_DAYS[0] + 2)
-        ends = np.cumsum(rng.integers(SPELL_DAYS[0], SPELL_DAYS[1] + 1, shape), axis=1)
-        ends -= rng.integers(0, SPELL_DAYS[0], (shape[0], 1))
+        shape = (int(slots[kind]), days // shortest + 2)
+        ends = np.cumsum(rng.integers(shortest, longest + 1, shape), axis=1)
+        ends -= rng.integers(0, shortest, (shape[0], 1))
         country = rng.choice(N_COUNTRIES, shape, p=countries)
         rank = (size[kind, country] * rng.random(shape) ** POPULARITY).astype(np.int64)
         spell = (np.arange(days)[None, None, :] >= ends[:, :, None]).sum(axis=1)

@@ -3,8 +3,8 @@
 Payments are taken as a marked point process. The oracle knows the generator's constants, every customer's true
 habits and devices at the start, the merchants where fraud gathers and the rings' countries. It does not know trips, new
 phones, attacks or labels, but infers them from the events before, user by user. The score of an event is the share of
-fraud in the intensity of events like it, at its time, given that past. It is approximate where exactness would need sums
-over all pasts: beliefs about the last events are taken one by one, as if independent.
+fraud in the intensity of events like it, at its time, given that past. Approximate where exactness would need sums over
+all pasts: beliefs about the last events are taken one by one, as if independent.
 """
 
 from __future__ import annotations

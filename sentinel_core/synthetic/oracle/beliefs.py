@@ -47,7 +47,7 @@ class _Links:
 
 
 class Beliefs:
-    """The state of an oracle, one row a user: the last events and what they probably were, whereabouts; and trust in devices."""
+    """The state of an oracle: each user's last events and what they probably were, whereabouts, trust in devices."""
 
     def __init__(self, simulation: Simulation, e: Evidence) -> None:
         self._e = e
@@ -88,7 +88,8 @@ class Beliefs:
         own = genuine.sum(axis=1) + by_owner.sum(axis=1) + trust * continued.sum(axis=1)
         self._learn_device(rows, own / total)
         self._remember(users, rows, share, step)
-        return np.minimum(fraud / total, 1.0)
+        score: Floats = np.minimum(fraud / total, 1.0)
+        return score
 
     def _links(self, users: IntArray, rows: IntArray) -> _Links:
         e = self._e
@@ -121,7 +122,7 @@ class Beliefs:
         quick = _quick(links.gap)
         follows = np.stack([_walk(links.gap, *OUTING_GAP[:2]) * links.place, quick, quick * links.device], axis=2)
         follows = CONTINUES * (share * newest[:, :, None] * follows).sum(axis=1)
-        intensity = x.begin[rows] + follows * x.follow[rows]
+        intensity: Floats = x.begin[rows] + follows * x.follow[rows]
         intensity[:, :2] *= (self._trust[self._e.device[rows]] * self._presence(users, rows))[:, None]
         intensity[:, 2] *= x.at_home[rows]
         return intensity
@@ -134,10 +135,11 @@ class Beliefs:
         leaves = x.trip[rows] * np.minimum(days, TRIP_DAYS)
         there = self._whereabouts[users] == city
         at_home = np.where(there, 1.0 - leaves, 1.0 - stays)
-        return np.where(x.at_home[rows], at_home, np.where(there, stays, leaves))
+        presence: Floats = np.where(x.at_home[rows], at_home, np.where(there, stays, leaves))
+        return presence
 
     def _learn_device(self, rows: IntArray, own: Floats) -> None:
-        """Trust a phone that was new to the user as far as what it was used for is explained by its being the user's."""
+        """Trust a phone that was new to the user as far as its being the user's own explains the event."""
         e = self._e
         learns = (e.device_class[rows] == KNOWN) | (
             (e.device_class[rows] == UNSEEN) & (e.device_type[rows] == v.MOBILE)

@@ -70,8 +70,8 @@ def expected(simulation: Simulation, e: Evidence) -> Expected:
     seen = _genuine(simulation, e)
     outings = (n - frauds - lookalikes - gifts - micros) / mean_size(OUTING) * share * seen.hour
     hour = local_hour(e.time, e.home)
-    new_phones = replacements_a_user(hard_share * hard.new_phone_share) / SIMULATED_DAYS
-    new_phones *= np.where((hour >= BY_DAY[0]) & (hour < BY_DAY[1]), BY_DAY[2], BY_DAY[3])
+    by_day = np.where((hour >= BY_DAY[0]) & (hour < BY_DAY[1]), BY_DAY[2], BY_DAY[3])
+    new_phones = replacements_a_user(hard_share * hard.new_phone_share) / SIMULATED_DAYS * by_day
     setup = (b.VERIFIES * seen.small + (1.0 - b.VERIFIES) * seen.ordinary) * seen.tools
     setup = setup * (e.device_type == v.MOBILE)
     ordinary, small = seen.ordinary * seen.tools, seen.small * seen.tools * e.remote

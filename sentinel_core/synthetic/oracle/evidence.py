@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sentinel_core.synthetic.generate import Simulation
 
 OWN, PHONE, UNSEEN, KNOWN, FOREIGN = range(5)
-"""Classes of devices: the user's computer or tablet, the phone at the start, never seen, seen with this user only, others'."""
+"""Classes of devices: own computer or tablet, own phone at the start, never seen, seen with this user only, others'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,8 @@ def read(simulation: Simulation) -> Evidence:
 def phones_at_start(simulation: Simulation) -> IntArray:
     """Give the device code of every user's phone at the start of the window."""
     replaced = join(simulation.populations, "phones") < simulation.clock.start
-    return np.arange(len(replaced)) * SLOTS + replaced.sum(axis=1)
+    codes: IntArray = np.arange(len(replaced)) * SLOTS + replaced.sum(axis=1)
+    return codes
 
 
 def _device_classes(simulation: Simulation, user: IntArray, device: IntArray) -> IntArray:
@@ -134,7 +135,8 @@ def pool_share(simulation: Simulation, e: Evidence, country: IntArray) -> Floats
     rank = (e.merchant - world.pool_first[e.category, country]).astype(float)
     inside = (rank >= 0) & (rank < size)
     rank = np.where(inside, rank, 0.0)
-    return inside * (((rank + 1) / size) ** (1 / POPULARITY) - (rank / size) ** (1 / POPULARITY))
+    share: Floats = inside * (((rank + 1) / size) ** (1 / POPULARITY) - (rank / size) ** (1 / POPULARITY))
+    return share
 
 
 def gathering_share(simulation: Simulation, e: Evidence) -> Floats:

@@ -54,7 +54,7 @@ class Suspect:
 
 @dataclass(frozen=True, slots=True)
 class Densities:
-    """[rows, suspects]: intensity (a day) of a beginning with the victim's phone or another device; densities of a next step.
+    """[rows, suspects]: intensities (a day) of a beginning, by the victim's phone or another; next steps' densities.
 
     `next_step` takes any merchant, `same_merchant` the merchant of the step before.
     """
@@ -119,7 +119,7 @@ def _step(simulation: Simulation, e: Evidence, suspect: Suspect) -> Floats:
 def _beginnings(
     simulation: Simulation, e: Evidence, suspect: Suspect, pool: Floats, gathering: Floats
 ) -> tuple[Floats, Floats]:
-    """Give the density of hour, place, merchant, device and address of a first step, by the victim's phone and another."""
+    """Give the density of a first step's hour, place, merchant and tools: by the victim's phone, by another device."""
     world, ring = simulation.world, suspect.ring_share
     rings = np.bincount(world.ring_country, minlength=v.N_COUNTRIES) / simulation.codes.rings
     attackers = (ring * rings + (1.0 - ring) * world.attacker_share)[e.country]
@@ -130,7 +130,8 @@ def _beginnings(
     by_phone, by_other = np.zeros((2, len(at_home)))
     for (new_device, *rest), weight in cue_patterns(suspect.cues).items():
         product = weight * np.prod([pair[on] for pair, on in zip(factors, rest, strict=True)], axis=0)
-        (by_other if new_device else by_phone).__iadd__(product)
+        target = by_other if new_device else by_phone
+        target += product
     desk = DESKTOP_SHARE[suspect.scenario]
     tool = np.choose(e.device_type, [1.0 - desk, desk, 0.0])
     strange = np.select([e.device_class == c for c in (UNSEEN, FOREIGN, KNOWN)], [1.0, max(ring, 1e-6), AGAIN])
