@@ -1,0 +1,146 @@
+"""The whole chain, as a newcomer sees it: `make up` in an empty folder, to a prediction read back from PostgreSQL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from sentinel_core.features.catalog import FEATURE_NAMES
+from sentinel_core.local import orphans
+from sentinel_core.stores.postgres import connected, make_engine
+from tests.e2e.stack import Checkout, kill, until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1800)]
+
+ROWS = 20_000
+NAMES = {
+    "postgres",
+    "redis",
+    "mlflow",
+    "airflow-api-server",
+    "airflow-scheduler",
+    "airflow-dag-processor",
+    "serving",
+    "recorder",
+}
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    made = Checkout.make(tmp_path_factory.mktemp("e2e"))
+    try:
+        yield made
+    finally:
+        made.sentinel("down")
+        assert orphans.find(made.settings) == []
+
+
+@pytest.fixture(scope="module")
+def arrival(checkout: Checkout) -> dict[str, Any]:
+    """What the first `make up` reported."""
+    return checkout.make_up(ROWS)
+
+
+def _predict(checkout: Checkout, transaction_id: str) -> dict[str, Any]:
+    payload = {
+        "transaction_id": transaction_id,
+        "user_id": "somebody-new",
+        "amount": 12.5,
+        "merchant_id": "m-1",
+        "merchant_category": "grocery",
+        "transaction_type": "purchase",
+        "timestamp": datetime.now(UTC).isoformat(),
+    }
+    url = f"http://127.0.0.1:{checkout.settings.serving_port}/api/v1/predict"
+    answer = httpx.post(url, json=payload, timeout=30, trust_env=False)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def _stored(checkout: Checkout, transaction_id: str) -> Any:
+    engine = make_engine(checkout.settings)
+    statement = text(
+        "SELECT t.fraud_score, t.model_version, t.features, l.prediction, l.degraded FROM transactions t "
+        "JOIN prediction_logs l USING (transaction_id) WHERE transaction_id = :id"
+    )
+    try:
+        with connected(engine) as conn:
+            return conn.execute(statement, {"id": transaction_id}).one_or_none()
+    finally:
+        engine.dispose()
+
+
+def test_one_command_ends_with_two_scored_transactions(arrival: dict[str, Any]) -> None:
+    assert arrival["trained"] is True
+    assert set(arrival["started"]) == NAMES
+    assert re.fullmatch(r"v\d{8}_\d{6}", arrival["model_version"])
+    ordinary, fraudulent = (answer["response"] for answer in arrival["answers"])
+    assert ordinary["fraud_score"] < fraudulent["fraud_score"]
+    assert (ordinary["prediction"], fraudulent["prediction"]) == (False, True)
+    assert ordinary["model_version"] == fraudulent["model_version"] == arrival["model_version"]
+    assert not ordinary["degraded"]
+
+
+def test_every_process_is_well_and_listens_on_loopback(checkout: Checkout, arrival: dict[str, Any]) -> None:
+    until(lambda: all(process["healthy"] for process in checkout.processes().values()), 60)
+    processes = checkout.processes()
+    assert set(processes) == NAMES
+    assert all(process["pid"] and process["memory_mb"] > 0 for process in processes.values())
+    assert {process["url"].split("/")[2].split(":")[0] for process in processes.values() if process["url"]} == {
+        "127.0.0.1"
+    }
+
+
+def test_a_prediction_is_read_back_from_postgresql(checkout: Checkout, arrival: dict[str, Any]) -> None:
+    answer = _predict(checkout, "e2e-1")
+    until(lambda: _stored(checkout, "e2e-1") is not None, 30)
+    stored = _stored(checkout, "e2e-1")
+    assert stored.fraud_score == pytest.approx(answer["fraud_score"])
+    assert stored.model_version == answer["model_version"]
+    assert stored.prediction == answer["prediction"]
+    assert not stored.degraded
+    assert len(stored.features) == len(FEATURE_NAMES)
+    assert _predict(checkout, "e2e-1")["cached"] is True
+
+
+def test_the_second_time_everything_is_in_place(checkout: Checkout, arrival: dict[str, Any]) -> None:
+    again = checkout.make_up(ROWS)
+    assert (again["started"], again["trained"], again["answers"]) == ([], False, [])
+    assert again["model_version"] == arrival["model_version"]
+
+
+def test_a_killed_service_comes_back_by_itself(checkout: Checkout, arrival: dict[str, Any]) -> None:
+    killed = checkout.processes()["serving"]["pid"]
+    kill(killed)
+
+    def is_back() -> bool:
+        serving = checkout.processes()["serving"]
+        return bool(serving["pid"] not in (killed, None) and serving["healthy"])
+
+    until(is_back, 120)
+    assert _predict(checkout, "e2e-2")["model_version"] == arrival["model_version"]
+
+
+def test_after_down_and_a_killed_start_it_resumes_with_data_and_model(
+    checkout: Checkout, arrival: dict[str, Any]
+) -> None:
+    assert set(checkout.sentinel("down")["stopped"]) == NAMES
+    assert orphans.find(checkout.settings) == []
+    assert not any(process["healthy"] for process in checkout.processes().values())
+
+    interrupted = checkout.begin_up()
+    until(lambda: checkout.processes()["postgres"]["healthy"], 120)
+    kill(interrupted.pid)
+    interrupted.wait()
+
+    again = checkout.make_up(ROWS)
+    assert again["trained"] is False
+    assert again["model_version"] == arrival["model_version"]
+    assert _stored(checkout, "e2e-1") is not None
+    until(lambda: _stored(checkout, "e2e-2") is not None, 30)
