@@ -14,9 +14,6 @@ from typing import Any, Final
 from sentinel_core.errors import TrainingError
 from sentinel_core.features.encoding import EncodingKind, Scaling
 
-THREADS: Final = 2
-"""Of histogram boosting: its parallel sums come out the same whichever of two threads ends first, not of three."""
-
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -33,7 +30,6 @@ class Candidate:
     scaling: Scaling
     row_budget: int
     fold_budget: int
-    threads: int | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
 
     def hyperparameters(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -53,12 +49,8 @@ class Candidate:
         return chosen
 
     def estimator(self, hyperparameters: Mapping[str, Any], seed: int) -> Any:
-        """Return the unfitted estimator; raises `TrainingError` where scikit-learn refuses a hyperparameter."""
-        estimator = self.make(**hyperparameters)
-        ours = {"random_state": seed, "n_jobs": -1, "early_stopping": False}
-        has = estimator.get_params()
-        estimator.set_params(**{name: value for name, value in ours.items() if name in has})
-        return estimator
+        """Return the unfitted estimator."""
+        return self.make(**hyperparameters, random_state=seed)
 
 
 _OURS: Final = frozenset({"random_state", "n_jobs", "verbose", "warm_start", "early_stopping"})
@@ -68,13 +60,13 @@ _OURS: Final = frozenset({"random_state", "n_jobs", "verbose", "warm_start", "ea
 def _random_forest(**hyperparameters: Any) -> Any:
     from sklearn.ensemble import RandomForestClassifier
 
-    return RandomForestClassifier(**hyperparameters)
+    return RandomForestClassifier(**hyperparameters, n_jobs=-1)
 
 
 def _gradient_boosting(**hyperparameters: Any) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    return HistGradientBoostingClassifier(**hyperparameters)
+    return HistGradientBoostingClassifier(**hyperparameters, early_stopping=False)
 
 
 def _logistic_regression(**hyperparameters: Any) -> Any:
@@ -105,7 +97,6 @@ CANDIDATES: Final[Mapping[str, Candidate]] = {
             scaling="none",
             row_budget=400_000,
             fold_budget=12_000,
-            threads=THREADS,
             aliases={"n_estimators": "max_iter"},
         ),
         Candidate(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sentinel_core.errors import TrainingError
 from sentinel_core.evaluation.metrics import METRICS, evaluate
+from sentinel_core.training.calibrate import fit_platt
 from sentinel_core.training.threshold import best_f1
 
 
@@ -22,8 +23,8 @@ def cross_validate(
 ) -> dict[str, tuple[float, float]]:
     """Return mean and standard deviation of each metric over stratified folds.
 
-    Each fold's threshold is the best F1 on the out-of-fold scores of the other folds. Raises `TrainingError` where
-    there are fewer frauds than folds.
+    A fold's calibration and threshold (best F1) come from the scores of the other folds, each given by a model that
+    had not seen them. Raises `TrainingError` where there are fewer frauds than folds.
     """
     from sklearn.model_selection import StratifiedKFold
 
@@ -42,8 +43,9 @@ def cross_validate(
     figures = []
     for fold in range(folds):
         judge = fold_of == fold
-        threshold, _ = best_f1(is_fraud[~judge], score[~judge])
-        figures.append(evaluate(is_fraud[judge], score[judge], threshold))
+        calibration = fit_platt(score[~judge], is_fraud[~judge])
+        threshold, _ = best_f1(is_fraud[~judge], calibration(score[~judge]))
+        figures.append(evaluate(is_fraud[judge], calibration(score[judge]), threshold))
     return {
         name: (float(np.mean([f[name] for f in figures])), float(np.std([f[name] for f in figures])))
         for name in METRICS

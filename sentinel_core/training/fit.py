@@ -6,6 +6,7 @@ All that follows the fit scores with the exported model, so that every figure co
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -14,15 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from sentinel_core.errors import TrainingError
 from sentinel_core.evaluation.bootstrap import Interval, intervals
 from sentinel_core.features.encoding import Encoder, fit_encoder
 from sentinel_core.training.calibrate import Platt, fit_platt
 from sentinel_core.training.candidates import Candidate, candidate
 from sentinel_core.training.crossval import cross_validate
+from sentinel_core.training.data import Rows, TrainingData
 from sentinel_core.training.export import check_agreement, to_onnx
 from sentinel_core.training.importance import importances
 from sentinel_core.training.onnx_model import open_session, raw_scores
-from sentinel_core.training.data import Rows, TrainingData
+from sentinel_core.training.sampling import natural_sample, thin_legitimate
 from sentinel_core.training.split import Split, time_split
 from sentinel_core.training.threshold import best_f1
 
@@ -38,7 +41,7 @@ class TrainedCandidate:
     `metrics` is part → metric → value with a 95% interval drawn by users, for `calibrate` and `test` against
     observed labels and for `test_true` against true ones where they are known; `cross_validation` is metric → mean and
     deviation. `scores` holds the calibrated scores, float64, of the rows of `calibrate` and `test` in `split`.
-    `seconds` are by step.
+    `notes` is what scikit-learn said about the fit's convergence; `seconds` are by step.
     """
 
     algorithm: str
@@ -57,6 +60,7 @@ class TrainedCandidate:
     importances: Mapping[str, float]
     scores: Mapping[str, NDArray[np.float64]]
     onnx_difference: float
+    notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -84,47 +88,42 @@ def train_candidate(
     folds: int = FOLDS,
     progress: Callable[[str], None] = lambda _: None,
 ) -> TrainedCandidate:
-    """Train and judge one candidate; equal arguments give an equal model.
+    """Train and judge one candidate; equal arguments give an equal model, to the last bit.
 
-    It is fitted on the newest rows of the train part within its budget, calibrated and given its threshold (best F1)
-    on the calibrate part, judged on the test part, and not fitted again. Raises `TrainingError` for an unknown name or
+    It is fitted on the train part within its row budget, calibrated and given its threshold (best F1) on the calibrate
+    part, judged on the test part, and not fitted again. Raises `TrainingError` for an unknown name or
     hyperparameter, too few frauds, outputs that do not grow with fraud, or an export that disagrees.
     """
-    chosen = candidate(name)
-    split = time_split(data.time, data.is_fraud, data.known_at, as_of=data.as_of, label_delay=data.label_delay)
-    fraud = data.is_fraud == 1
-    train = split.train[-chosen.row_budget :]
-    watch = _Stopwatch(progress)
-    encoder = watch("encode", lambda: _fit_encoder(chosen, data, train))
-    matrices = {"train": _encode(encoder, data, train)} | {
-        part: _encode(encoder, data, split.parts()[part]) for part in SCORED
-    }
+    # One thread for the sums of BLAS and OpenMP: with more, the result would depend on which ends first, and beside
+    # other processes they spend their time waiting for each other. A forest's trees grow on all cores regardless.
+    with threadpool_limits(1):
+        return _train(candidate(name), data, seed, hyperparameters, folds, _Stopwatch(progress))
+
+
+def _train(
+    chosen: Candidate,
+    data: TrainingData,
+    seed: int,
+    hyperparameters: Mapping[str, Any] | None,
+    folds: int,
+    watch: _Stopwatch,
+) -> TrainedCandidate:
     used = chosen.hyperparameters(hyperparameters)
-    estimator = chosen.estimator(used, seed)
-    with threadpool_limits(chosen.threads, user_api="openmp"):
-        watch("fit", lambda: estimator.fit(matrices["train"], fraud[train]))
-    onnx = watch("export", lambda: to_onnx(estimator, matrices["train"].shape[1]))
-    difference = watch("agree", lambda: check_agreement(onnx, estimator, matrices["test"]))
+    split = time_split(data.time, data.is_fraud, data.known_at, as_of=data.as_of, label_delay=data.label_delay)
+    train = thin_legitimate(split.train, data.fraud_at(split.train), chosen.row_budget, seed)
+    encoder = watch("encode", lambda: _fit_encoder(chosen, data, train))
+    matrix = _encode(encoder, data, train)
+    estimator, notes = watch("fit", lambda: _fit(chosen.estimator(used, seed), matrix, data.fraud_at(train)))
+    onnx = watch("export", lambda: to_onnx(estimator, matrix.shape[1]))
+    scored = {part: _encode(encoder, data, split.parts()[part]) for part in SCORED}
+    difference = watch("agree", lambda: check_agreement(onnx, estimator, scored["test"]))
     session = open_session(onnx)
-    raw = {part: raw_scores(session, matrices[part]) for part in SCORED}
-    calibration = fit_platt(raw["calibrate"], fraud[split.calibrate])
+    raw = {part: raw_scores(session, rows) for part, rows in scored.items()}
+    calibration = fit_platt(raw["calibrate"], data.fraud_at(split.calibrate))
     scores = {part: calibration(outputs) for part, outputs in raw.items()}
-    threshold, f1 = best_f1(fraud[split.calibrate], scores["calibrate"])
-    metrics = watch("judge", lambda: _judge(data, split, scores, threshold, seed))
-    # Cross-validation is reported only: the newest rows of the training part are enough for it.
-    newest = slice(-chosen.fold_budget, None)
-    folded = watch(
-        "cross-validate",
-        lambda: cross_validate(
-            lambda: chosen.estimator(used, seed),
-            matrices["train"][newest],
-            fraud[train][newest],
-            folds=folds,
-            seed=seed,
-        ),
-    )
+    threshold, f1 = best_f1(data.fraud_at(split.calibrate), scores["calibrate"])
     return TrainedCandidate(
-        algorithm=name,
+        algorithm=chosen.name,
         estimator=estimator,
         encoder=encoder,
         onnx=onnx,
@@ -135,13 +134,48 @@ def train_candidate(
         seed=seed,
         split=split,
         rows=len(train),
-        metrics=metrics,
-        cross_validation=folded,
-        importances=importances(estimator, encoder.input_names, matrices["train"]),
+        metrics=watch("judge", lambda: _judge(data, split, scores, threshold, seed)),
+        cross_validation=watch(
+            "cross-validate",
+            lambda: _folds(chosen, chosen.estimator(used, seed), encoder, data, split, folds=folds, seed=seed),
+        ),
+        importances=importances(estimator, encoder.input_names, matrix),
         scores=scores,
         onnx_difference=difference,
+        notes=notes,
         seconds=watch.seconds,
     )
+
+
+def _fit(estimator: Any, matrix: NDArray[np.float32], fraud: NDArray[np.bool_]) -> tuple[Any, tuple[str, ...]]:
+    """Fit an estimator and return it with what scikit-learn said about its convergence."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", ConvergenceWarning)
+        try:
+            estimator.fit(matrix, fraud)
+        except ValueError as error:
+            raise TrainingError(
+                f"expected hyperparameters that {type(estimator).__name__} accepts, but it refuses them: {error}",
+                remedy="Correct the hyperparameters.",
+            ) from None
+    return estimator, tuple(sorted({str(one.message).partition("\n")[0] for one in caught}))
+
+
+def _folds(
+    chosen: Candidate, estimator: Any, encoder: Encoder, data: TrainingData, split: Split, *, folds: int, seed: int
+) -> dict[str, tuple[float, float]]:
+    """Cross-validate on a sample of the train part at its natural fraud rate: it is reported, and need not be dear."""
+    from sklearn.base import clone
+
+    rows = natural_sample(split.train, data.fraud_at(split.train), chosen.fold_budget, seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return cross_validate(
+            lambda: clone(estimator), _encode(encoder, data, rows), data.fraud_at(rows), folds=folds, seed=seed
+        )
 
 
 def _fit_encoder(chosen: Candidate, data: TrainingData, rows: Rows) -> Encoder:

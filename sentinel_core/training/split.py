@@ -58,8 +58,8 @@ def time_split(
 
     The last event is at most `label_delay` before the clock `as_of`: after that, only what was reported early is
     labelled. A training row counts if its label was known when the calibration part begins, a calibration row when
-    the test part begins, a test row at `as_of`. Raises `TrainingError` where a part has no rows, one class, or fewer than
-    `MIN_FRAUDS` frauds.
+    the test part begins, a test row at `as_of`. Raises `TrainingError` where a part has no rows, one class, or fewer
+    than `MIN_FRAUDS` frauds.
     """
     known = (is_fraud >= 0) & (known_at <= as_of)
     if not known.any():
