@@ -73,18 +73,24 @@ def make_sessions(rng: np.random.Generator, pop: Population, clock: Clock, count
     kind = np.repeat(np.array([0, GIFT, MICRO, NEW_PHONE], np.int8), numbers)
     share = pop.rate / pop.rate.sum()
     user = np.concatenate([*(np.repeat(np.arange(len(pop)), rng.multinomial(n, share)) for n in numbers[:3]), owner])
+    row_session = np.repeat(np.arange(len(user)), size)
+    offset = _offsets(rng, kind, size, row_session)
+    length = offset[np.cumsum(size) - 1]
     begin = _begins(rng, pop.profile[user], clock) - v.UTC_OFFSET_US[pop.country[user]]
     setup = kind == NEW_PHONE
     begin[setup] = pop.phones[owner, generation] + rng.integers(60_000, 2 * HOUR_US // 1000, len(owner)) * 1000
+    begin = _folded(begin, length, clock)
     away = pop.travels(user, begin) & ~setup
     there = v.CITY_COUNTRY[pop.trip_city[user[away]]]
     begin[away] -= v.UTC_OFFSET_US[there] - v.UTC_OFFSET_US[pop.country[user[away]]]
-    row_session = np.repeat(np.arange(len(user)), size)
-    offset = _offsets(rng, kind, size, row_session)
-    begin = np.where(begin < clock.start, begin + FOLD_US, begin)
-    late = begin + offset[np.cumsum(size) - 1] >= clock.end
-    begin = np.where(late, begin - FOLD_US, begin)
+    begin = _folded(begin, length, clock)
     return Sessions(user, kind, away, row_session, begin[row_session] + offset)
+
+
+def _folded(begin: IntArray, length: IntArray, clock: Clock) -> IntArray:
+    """Move sessions that do not lie in the window by twelve weeks."""
+    begin = np.where(begin < clock.start, begin + FOLD_US, begin)
+    return np.where(begin + length >= clock.end, begin - FOLD_US, begin)
 
 
 def _extra(rng: np.random.Generator, n: int, size: Size) -> IntArray:
