@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 
@@ -10,8 +9,7 @@ import typer
 
 from sentinel_core.cli import data, models, stack, trace
 from sentinel_core.errors import SentinelError
-
-_FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+from sentinel_core.local.paths import FULL_DISK
 
 
 def make_app() -> typer.Typer:
@@ -36,7 +34,7 @@ def main() -> None:
     except SentinelError as error:
         sys.exit(f"sentinel: {error}")
     except OSError as error:
-        if error.errno not in _FULL_DISK:
+        if error.errno not in FULL_DISK:
             raise
         place = error.filename or os.environ.get("SENTINEL_HOME", ".sentinel")
         sys.exit(f"sentinel: expected space on the disk of {place}, it is full. Free some, then run the command again.")

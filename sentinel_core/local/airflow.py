@@ -142,7 +142,6 @@ class AirflowClient:
             )
         return response.json()
 
-
     def _patiently(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Ask again while the server is busy or restarts; what changes something is asked for once."""
         from httpx import TransportError

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from sentinel_core.errors import LocalError
 from sentinel_core.settings import Settings
+
+FULL_DISK: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 def project_root() -> Path:
@@ -69,7 +73,18 @@ class Layout:
         return self.logs / f"{name}.log"
 
     def make(self) -> None:
-        """Create the folders that every start needs; those that may hold secrets are ours alone (mode 0700)."""
-        self.home.mkdir(parents=True, exist_ok=True)
-        for folder in (self.run, self.logs, self.state):
-            folder.mkdir(mode=0o700, exist_ok=True)
+        """Create the folders that every start needs; those that may hold secrets are ours alone (mode 0700).
+
+        Raises `LocalError` where we may not write there.
+        """
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+            for folder in (self.run, self.logs, self.state):
+                folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            if error.errno in FULL_DISK:
+                raise
+            raise LocalError(
+                f"expected to write to {self.home}, and got: {error.strerror}.",
+                remedy="Set SENTINEL_HOME to a folder of your own.",
+            ) from error

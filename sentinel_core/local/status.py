@@ -64,7 +64,7 @@ def _shown(settings: Settings, process: Process, states: Mapping[str, ProcessSta
 def _status(settings: Settings, process: Process, state: ProcessState | None) -> ProcessStatus:
     external = not process.ours(settings)
     pid = state.pid if state else None
-    asked = external or (state is not None and state.state == "RUNNING")
+    asked = external or (state is not None and state.running)
     url = address(settings, process)
     port = urlsplit(url).port if url else None
     return ProcessStatus(

@@ -72,17 +72,13 @@ class Supervisor:
         return True
 
     def start(self, settings: Settings, processes: Sequence[Process]) -> None:
-        """Start it with these programs, all of them stopped; where it is alive, only add the programs it lacks.
+        """Start it with these programs, all stopped; where it is alive, add those it lacks and stop those left out.
 
         Raises `LocalError` where it does not answer within 20 s.
         """
         write_private(self._layout.run / "supervisord.conf", configuration(self._layout, self._socket, processes))
         if self.alive():
-            known = self.states()
-            self._call("supervisor.reloadConfig")
-            for process in processes:
-                if process.name not in known:
-                    self._call("supervisor.addProcessGroup", process.name)
+            self._adapt({process.name for process in processes})
             return
         self._socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_owner(self._socket.parent)
@@ -102,6 +98,16 @@ class Supervisor:
                 reason = done.stderr.strip().splitlines()[:1] or [last_line(log)]
                 raise LocalError(f"expected the supervisor to start, it did not: {reason[0]}.", remedy=f"See {log}.")
             time.sleep(0.05)
+
+    def _adapt(self, wanted: set[str]) -> None:
+        known = self.states()
+        self._call("supervisor.reloadConfig")
+        for name in sorted(wanted - known.keys()):
+            self._call("supervisor.addProcessGroup", name)
+        for name in sorted(known.keys() - wanted):
+            if known[name].active:
+                self._call("supervisor.stopProcess", name, True)
+            self._call("supervisor.removeProcessGroup", name)
 
     def states(self) -> dict[str, ProcessState]:
         """Return the state of every program, by name."""

@@ -74,6 +74,14 @@ def test_a_setting_out_of_bounds_is_one_line(sentinel: Sentinel, monkeypatch: py
     assert "settings out of bounds: SERVING_PORT" in sentinel.fails("status")
 
 
+def test_a_home_that_cannot_be_made_is_one_line(
+    sentinel: Sentinel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SENTINEL_HOME", str(tmp_path / "file" / "home"))
+    assert "file/home, and got: Not a directory. Set SENTINEL_HOME" in sentinel.fails("up")
+
+
 def test_only_airflow_can_be_left_out(sentinel: Sentinel) -> None:
     assert "expected --without airflow, got mlflow." in sentinel.fails("up", "--without", "mlflow")
 
