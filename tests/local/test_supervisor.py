@@ -80,7 +80,7 @@ def test_what_dies_is_restarted_and_down_stops_it(embedded: Settings) -> None:
 
     supervisor.start(embedded, [REDIS, PROCESS["postgres"]])
     assert set(supervisor.states()) == {"redis", "postgres"}, "a program that joins later is added"
-    assert supervisor.states()["redis"].state == "RUNNING"
+    assert supervisor.states()["redis"].running
     start(embedded, supervisor, [PROCESS["postgres"]], reporter)
     supervisor.start(embedded, [REDIS])
     assert set(supervisor.states()) == {"redis"}, "and one that is left out now is stopped"
