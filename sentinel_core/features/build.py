@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from sentinel_core.features.events import Bool, Events, Int
 from sentinel_core.features.kernel import history_features
 from sentinel_core.features.risk import RiskHistory, RiskTable, served_midnight
 from sentinel_core.features.transaction import transaction_features
+
+CHUNK_ROWS: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +102,15 @@ def _put_histories(values: NDArray[np.float32], events: Events, kind: EntityKind
 
 
 def _put(values: NDArray[np.float32], rows: Any, columns: Mapping[str, NDArray[Any]]) -> None:
-    """Write columns that lie side by side in the catalogue, in its order."""
+    """Write columns that lie side by side in the catalogue, in its order; chunk by chunk, to stay in the cache."""
     first = POSITION[next(iter(columns))]
     part = values[:, first : first + len(columns)]
     if isinstance(rows, slice):
-        for target, column in zip(part[rows].T, columns.values(), strict=True):
-            target[...] = column
+        part = part[rows]
+        for start in range(0, len(part), CHUNK_ROWS):
+            chunk = slice(start, start + CHUNK_ROWS)
+            for target, column in zip(part[chunk].T, columns.values(), strict=True):
+                target[...] = column[chunk]
         return
     matrix = np.empty((len(columns), len(rows)), dtype=np.float32)
     for target, column in zip(matrix, columns.values(), strict=True):

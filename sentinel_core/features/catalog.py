@@ -45,10 +45,14 @@ class Feature:
 
     @property
     def definition_hash(self) -> str:
-        """16 hexadecimal digits over every field and the limits of its histories: another definition, another hash."""
-        definition: dict[str, Any] = asdict(self)
-        definition["history"] = [asdict(kind) for kind in ENTITY_KINDS if kind.name == self.entity]
-        return _digest(definition)
+        """16 hexadecimal digits over every field and what its windows rest on: another meaning, another hash."""
+        return _digest([asdict(self), _RESTS_ON.get(self.entity)])
+
+
+_RESTS_ON: Final[dict[str | None, dict[str, Any]]] = {
+    **{kind.name: asdict(kind) for kind in ENTITY_KINDS},
+    **{entity: {"table_served_after_us": SERVED_AFTER_US} for entity in ("merchant", "country")},
+}
 
 
 def _digest(value: Any) -> str:
@@ -80,26 +84,20 @@ def _velocity(name: str, recent: str, baseline: str, before: str, windows: int) 
     return _user(name, baseline, formula, "ratio", 1.0)
 
 
-_SERVED = (
-    "M the midnight (UTC) of the table in use: that of t's day from"
-    f" {SERVED_AFTER_US // 3_600_000_000:02d}:00, before that the day's before"
-)
-
-
 def _risk(name: str, days: int, entity: str = "merchant") -> Feature:
     formula = (
         f"(F + {PRIOR_WEIGHT}·p)/(N + {PRIOR_WEIGHT}): N events of the {entity} in the window with a label known"
-        f" at M, F the frauds among them, p = F/N over all events of the window (0 where none is known); {_SERVED}"
+        " at M, F the frauds among them, p = F/N over all events of the window (0 where none is known)"
     )
     return Feature(name, "risk", formula, "probability", 0.0, entity, f"(M − delay − {days} d, M − delay]")
 
 
 def _merchant(name: str, window: str, formula: str, unit: str, cold_start: float) -> Feature:
-    return Feature(name, "risk", f"{formula}; {_SERVED}", unit, cold_start, "merchant", window)
+    return Feature(name, "risk", formula, unit, cold_start, "merchant", window)
 
 
 def _known(name: str, days: int) -> Feature:
-    formula = "events of the merchant whose label was known at M"
+    formula = "events of the merchant with a label known at M"
     return _merchant(name, f"(M − delay − {days} d, M − delay]", formula, "count", 0.0)
 
 

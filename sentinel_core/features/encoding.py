@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel_core.errors import BundleError
+from sentinel_core.errors import BundleError, EmptyDataError
 
 Float32 = NDArray[np.float32]
 Categories = Mapping[str, Sequence[str | None]]
@@ -43,7 +43,7 @@ class CategoryEncoding:
         """Names of the columns that it makes."""
         if self.kind == "label":
             return (self.column,)
-        return (f"{self.column}=∅", *(f"{self.column}={value}" for value in self.vocabulary))
+        return (f"{self.column} is null", *(f"{self.column}={value}" for value in self.vocabulary))
 
     def transform(self, values: Sequence[str | None]) -> Float32:
         """Encode values; float32, shape (n, len(names))."""
@@ -85,6 +85,12 @@ class Encoder:
                 remedy="Select the bundle's features from the catalogue by name.",
             )
         scaled = values if self.scaling == "none" else (values - self.center) / self.scale
+        if absent := [c.column for c in self.categories if c.column not in categories]:
+            raise BundleError(
+                f"expected the raw categories {', '.join(c.column for c in self.categories)},"
+                f" found none of the name {absent[0]!r}.",
+                remedy="Give a null for each row of a category that is not known.",
+            )
         encoded = [category.transform(categories[category.column]) for category in self.categories]
         return np.ascontiguousarray(np.concatenate([scaled, *encoded], axis=1), dtype=np.float32)
 
@@ -118,6 +124,13 @@ class Encoder:
                 f"expected an encoder with features, categories and scaling, found a fault: {error!r}.",
                 remedy="The bundle is broken: train and register it again.",
             ) from None
+        kinds = {category.kind for category in categories}
+        if encoder.scaling not in get_args(Scaling) or not kinds <= set(get_args(EncodingKind)):
+            raise BundleError(
+                f"expected scaling of {get_args(Scaling)} and categories of {get_args(EncodingKind)},"
+                f" found {encoder.scaling!r} and {sorted(kinds)}.",
+                remedy="The bundle is of another release: train and register it again.",
+            )
         if not len(encoder.features) == len(encoder.center) == len(encoder.scale):
             raise BundleError(
                 f"expected a centre and a scale for each of {len(encoder.features)} features,"
@@ -139,8 +152,13 @@ def fit_encoder(
     """Fit an encoder on training rows: vectors of shape (n, len(features)) and the raw categories that the data has.
 
     Vocabularies hold the values seen at least `min_count` times, most frequent first, then by name; a category
-    without any is left out. `standard` scales to mean 0 and deviation 1, `minmax` to 0 and 1; a constant stays.
+    without any is left out. `standard` scales to mean 0 and deviation 1, `minmax` to 0 and 1; a constant is centred.
+    Raises `EmptyDataError` without rows.
     """
+    if len(values) == 0:
+        raise EmptyDataError(
+            "expected rows to fit the encoder on, found none.", remedy="Check the split: is the training part empty?"
+        )
     encodings = []
     for column, texts in categories.items():
         counts = Counter(text for text in texts if text is not None)
@@ -154,12 +172,13 @@ def fit_encoder(
 
 def _scaling(values: Float32, scaling: Scaling) -> tuple[Float32, Float32]:
     exact = values.astype(np.float64)
-    width = values.shape[1]
+    spread = np.ptp(exact, axis=0)
     if scaling == "none":
-        center, scale = np.zeros(width), np.ones(width)
+        center, scale = np.zeros_like(spread), np.ones_like(spread)
     elif scaling == "standard":
         center, scale = exact.mean(axis=0), exact.std(axis=0)
     else:
-        center, scale = exact.min(axis=0), np.ptp(exact, axis=0)
-    scale = np.where(scale > 0, scale, 1.0)
+        center, scale = exact.min(axis=0), spread
+    # The deviation of a constant need not come out as exactly 0.
+    scale = np.where(spread > 0, scale, 1.0)
     return center.astype(np.float32), scale.astype(np.float32)

@@ -30,6 +30,8 @@ MERCHANT_NAMES: Final = (
 )
 COUNTRY_NAMES: Final = ("country_risk_score",)
 RISK_NAMES: Final = MERCHANT_NAMES + COUNTRY_NAMES
+_FOREIGN: Final = (ValueError, KeyError, OSError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What reading an archive raises, depending on the byte that is wrong: a test flips each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +88,7 @@ class RiskTable:
                     archive["countries"].astype(np.uint64, casting="equiv"),
                     archive["country_values"].astype(np.float32, casting="equiv"),
                 )
-        except (
-            ValueError,
-            KeyError,
-            OSError,
-            TypeError,
-            EOFError,
-            NotImplementedError,
-            zipfile.BadZipFile,
-            zlib.error,
-        ) as error:
+        except _FOREIGN as error:
             raise BundleError(
                 f"expected a risk table in .npz form, found {len(blob)} bytes of something else: {error}.",
                 remedy="The next daily refresh replaces a published table; a bundle's is made by training again.",

@@ -55,7 +55,15 @@ def worlds(draw: st.DrawFn, *, max_size: int = 30) -> World:
 
 
 def busy_world(
-    n: int, *, seed: int, users: int = 1, days: int = 40, jitter: int = 0, share: float = 1.0, labelled: bool = True
+    n: int,
+    *,
+    seed: int,
+    users: int = 1,
+    days: int = 40,
+    jitter: int = 0,
+    share: float = 1.0,
+    labelled: bool = True,
+    max_cents: int = MAX_CENTS,
 ) -> World:
     """Many rows; a `share` of them arrives up to `jitter` µs after its time."""
     random = np.random.default_rng(seed)
@@ -65,7 +73,7 @@ def busy_world(
         Row(f"u{user}", time, cents, f"m{merchant}", f"d{device}", ("DE", "FR", None)[country])
         for time, cents, user, merchant, device, country in zip(
             times,
-            random.integers(0, MAX_CENTS + 1, n).tolist(),
+            random.integers(0, max_cents + 1, n).tolist(),
             random.integers(0, users, n).tolist(),
             random.integers(0, 5, n).tolist(),
             random.integers(0, 3, n).tolist(),
