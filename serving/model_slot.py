@@ -125,8 +125,13 @@ class ModelSlot:
         )
 
     def serve_directory(self, directory: Path) -> None:
-        """Take the bundle of a directory into service; raises `BundleError` where it is not accepted."""
-        self._take(load_bundle(directory), None)
+        """Take the bundle of a directory into service; one that is not accepted is refused like any other."""
+        try:
+            bundle = load_bundle(directory)
+        except BundleError as error:
+            self._refuse(str(directory), directory.name, error)
+        else:
+            self._take(bundle, None)
 
     def resume(self) -> None:
         """Take what was last in service on this machine, if anything was: a start needs no registry."""
@@ -153,7 +158,7 @@ class ModelSlot:
         try:
             bundle = self._cache.load(found, self._registry.download)
         except BundleError as error:
-            self._refuse(found, error)
+            self._refuse(found.key, found.name, error)
         except RegistryError as error:
             self._note(found, error)
             raise
@@ -185,10 +190,10 @@ class ModelSlot:
         self._refusal = None
         log.info("model in service", version=version, before=before, bundle_hash=bundle.manifest.bundle_hash[:16])
 
-    def _refuse(self, found: VersionRef, error: BundleError) -> None:
-        self._refusal = Refusal(found.key, found.name, str(error), self._clock(), final=True)
+    def _refuse(self, key: str, version: str, error: BundleError) -> None:
+        self._refusal = Refusal(key, version, str(error), self._clock(), final=True)
         self._on_refusal()
-        log.error("bundle refused", version=found.name, reason=str(error), still_serving=self.version)
+        log.error("bundle refused", version=version, reason=str(error), still_serving=self.version)
 
     def _note(self, found: VersionRef, error: RegistryError) -> None:
         if self._refusal is None or self._refusal.key != found.key:

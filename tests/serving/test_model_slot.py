@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sentinel_core.errors import BundleError, RegistryError
+from sentinel_core.errors import RegistryError
 from sentinel_core.features.catalog import CATALOGUE, FEATURE_NAMES
 from sentinel_core.features.encoding import fit_encoder
 from sentinel_core.registry.manifest import FeatureRef
@@ -246,5 +246,11 @@ def test_a_directory_is_served_without_a_registry(cache: BundleCache, tmp_path: 
     slot.serve_directory(tmp_path / "bundle")
     slot.poll()
     assert slot.require().version == "v20260109_000000"
-    with pytest.raises(BundleError, match="expected a bundle in"):
-        slot.serve_directory(tmp_path)
+
+
+def test_a_directory_without_a_bundle_is_refused(cache: BundleCache, tmp_path: Path) -> None:
+    slot = ModelSlot(None, cache, lambda: NOW)
+    slot.serve_directory(tmp_path)
+    assert "expected a bundle in" in slot.info()["refused"]["reason"]
+    with pytest.raises(NoModelError, match="was refused"):
+        slot.require()
