@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from sentinel_core.errors import RegistryError
 from sentinel_core.flows import Progress, silent
+from sentinel_core.registry.files import stamp
 from sentinel_core.settings import Settings
 
 CHECKOUT: Final = Path(__file__).parents[2]
@@ -38,6 +39,7 @@ def build_bento(settings: Settings, promoted: Mapping[str, Any], *, progress: Pr
         for name in SOURCES:
             shutil.copytree(CHECKOUT / name, context / name, ignore=_NOT_PACKED)
         shutil.copytree(promoted["bundle"], context / BUNDLE_INSIDE)
+        stamp(context / BUNDLE_INSIDE, model_version=version, run_id=str(promoted["run_id"]))
         tag = _build(context, version, settings.home / "bentoml")
     return {"version": version, "tag": tag}
 

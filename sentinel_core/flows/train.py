@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sentinel_core.features.catalog import FEATURE_NAMES
 from sentinel_core.flows import Progress, silent
+from sentinel_core.flows.bundling import write_bundle, write_report
 from sentinel_core.flows.features import FeatureSet, load_feature_set
 from sentinel_core.flows.runs import git_commit, run_url, step_of
 from sentinel_core.registry.tracking import log_bundle, log_facts, log_files, mlflow_run
@@ -39,8 +40,6 @@ def train_candidate(
     Bundle, report and facts lie in SENTINEL_HOME/candidates/<run_id>, and are logged in a run of MLflow nested in the
     pipeline's. Raises `TrainingError` where the data cannot carry the model.
     """
-    from sentinel_core.flows.bundling import write_candidate
-
     name, commit = str(job["model"]), git_commit()
     features = load_feature_set(settings, job["features"])
     with (
@@ -55,7 +54,8 @@ def train_candidate(
             progress=lambda step: progress(f"{name}: {step}"),
         )
         folder = settings.home / "candidates" / run_id
-        manifest = write_candidate(folder, settings, features, trained, commit=commit, now=now)
+        manifest = write_bundle(folder / BUNDLE, settings, features, trained, commit=commit, now=now)
+        write_report(folder / REPORT, features, trained, manifest)
         facts = _facts(trained)
         (folder / FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
         progress(f"{name}: logging in MLflow")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +25,7 @@ _REQUIREMENTS: Final = ("mlflow", "numpy", "onnxruntime", "pandas", "pydantic")
 
 def client(settings: Settings) -> MlflowClient:
     """Return MLflow's own client for the settings' server."""
+    _quieten()
     from mlflow import MlflowClient as Client
 
     return Client(tracking_uri=settings.mlflow_tracking_uri, registry_uri=settings.mlflow_tracking_uri)
@@ -81,12 +84,13 @@ def log_bundle(settings: Settings, run_id: str, bundle: Path) -> str:
     `bundle` must be a folder named `bundle`: under that name the service finds it again. The model is code and
     ONNX (`pyfunc_model`), with the requirements that it needs stated, not inferred.
     """
+    _quieten()
+    import mlflow
+    from mlflow.pyfunc import log_model
+
     with warnings.catch_warnings():
         # MLflow asks for an input example and for type hints; the bundle's self-check stands in for both.
         warnings.simplefilter("ignore", UserWarning)
-        import mlflow
-        from mlflow.pyfunc import log_model
-
         mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
         with mlflow.start_run(run_id=run_id):
             logged = log_model(
@@ -96,6 +100,13 @@ def log_bundle(settings: Settings, run_id: str, bundle: Path) -> str:
                 pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],
             )
     return str(logged.model_uri)
+
+
+def _quieten() -> None:
+    """Keep MLflow's remarks off stdout, which belongs to --json, and its progress bars out of the logs."""
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
 
 
 def _create_experiment(mlflow: MlflowClient) -> str:

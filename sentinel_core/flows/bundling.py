@@ -1,0 +1,163 @@
+"""Bundling: a trained candidate as the folder that is registered, and the report that people read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentinel_core.evaluation.bootstrap import Interval
+from sentinel_core.evaluation.curves import precision_recall, reliability, roc
+from sentinel_core.evaluation.metrics import confusion
+from sentinel_core.features.catalog import CATALOGUE, FEATURE_NAMES
+from sentinel_core.flows.card import model_card
+from sentinel_core.flows.features import RISK as RISK_TABLE
+from sentinel_core.flows.features import FeatureSet
+from sentinel_core.registry import files
+from sentinel_core.registry.manifest import Calibration, Data, FeatureRef, Figure, Manifest, Part, Policy
+from sentinel_core.reports import plots
+from sentinel_core.schema import from_micros
+from sentinel_core.settings import Settings
+from sentinel_core.training.export import to_skops
+from sentinel_core.training.fit import TrainedCandidate
+
+REFERENCE_ROWS: Final = 50_000
+SELF_CHECK_ROWS: Final = 16
+LIBRARIES: Final = ("numpy", "scikit-learn", "skl2onnx", "onnx", "onnxruntime")
+
+
+def write_bundle(
+    folder: Path, settings: Settings, features: FeatureSet, trained: TrainedCandidate, *, commit: str, now: datetime
+) -> Manifest:
+    """Write the bundle of a candidate as the new `folder` and return its manifest.
+
+    Nothing in it but the manifest's provenance depends on `now`: equal inputs give an equal bundle hash.
+    """
+    manifest = _manifest(settings, features, trained, commit, now)
+    return files.write_bundle(
+        folder,
+        manifest,
+        {
+            files.MODEL: trained.onnx,
+            files.SELFCHECK: _self_check(features, trained).to_json().encode(),
+            files.RISK: (features.path / RISK_TABLE).read_bytes(),
+            files.REFERENCE: _reference(features, trained),
+            files.CARD: model_card(manifest, trained).encode(),
+            files.ESTIMATOR: to_skops(trained.estimator),
+        },
+    )
+
+
+def write_report(folder: Path, features: FeatureSet, trained: TrainedCandidate, manifest: Manifest) -> None:
+    """Write what people look at: importances, curves, calibration and decisions on the test part, and the card."""
+    folder.mkdir(parents=True)
+    test = trained.split.test
+    fraud, score = features.is_fraud[test] == 1, trained.scores["test"]
+    heading = f"{trained.algorithm}, test part"
+    heaviest = sorted(trained.importances.items(), key=lambda item: item[1], reverse=True)
+    with (folder / "importances.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("input", "share"))
+        writer.writerows(heaviest)
+    plots.plot_importance(folder / "importances.png", trained.importances, trained.algorithm)
+    plots.plot_precision_recall(
+        folder / "precision_recall.png", precision_recall(fraud, score), float(fraud.mean()), heading
+    )
+    plots.plot_roc(folder / "roc.png", roc(fraud, score), heading)
+    plots.plot_reliability(folder / "reliability.png", reliability(fraud, score), heading)
+    decision = np.asarray(score >= trained.threshold)
+    plots.plot_confusion(folder / "confusion_matrix.png", confusion(fraud, decision), heading)
+    (folder / files.CARD).write_text(model_card(manifest, trained), encoding="utf-8")
+
+
+def _manifest(
+    settings: Settings, features: FeatureSet, trained: TrainedCandidate, commit: str, now: datetime
+) -> Manifest:
+    snapshot = features.snapshot.manifest
+    return Manifest(
+        model_name=settings.model_name,
+        algorithm=trained.algorithm,
+        features=tuple(FeatureRef(name=feature.name, hash=feature.definition_hash) for feature in CATALOGUE),
+        encoder=trained.encoder.to_dict(),
+        calibration=Calibration(
+            slope=trained.calibration.slope,
+            intercept=trained.calibration.intercept,
+            smoothing=trained.calibration.smoothing,
+        ),
+        threshold=trained.threshold,
+        policy=Policy(name="best_f1", figures={"f1_on_calibrate": trained.threshold_f1}),
+        metrics={part: _figures(metrics) for part, metrics in trained.metrics.items()},
+        parts={part: _part(features, rows) for part, rows in trained.split.parts().items()},
+        data=Data(
+            snapshot=features.snapshot.id,
+            content_hash=snapshot["content_hash"],
+            profile=snapshot["profile"],
+            as_of=snapshot["as_of"],
+            label_delay_days=snapshot["label_delay_days"],
+            floors=snapshot["floors"],
+        ),
+        hyperparameters=dict(trained.hyperparameters),
+        seed=trained.seed,
+        git_commit=commit,
+        libraries={name: version(name) for name in LIBRARIES},
+        created_at=now.isoformat(),
+    )
+
+
+def _figures(metrics: Mapping[str, Interval]) -> dict[str, Figure]:
+    return {
+        name: Figure(value=figure.value, low=_finite(figure.low), high=_finite(figure.high))
+        for name, figure in metrics.items()
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _part(features: FeatureSet, rows: NDArray[np.intp]) -> Part:
+    return Part(
+        rows=len(rows),
+        frauds=int((features.is_fraud[rows] == 1).sum()),
+        first=from_micros(int(features.time[rows].min())).isoformat(),
+        last=from_micros(int(features.time[rows].max())).isoformat(),
+    )
+
+
+def _self_check(features: FeatureSet, trained: TrainedCandidate) -> files.SelfCheck:
+    """Take test rows over the whole range of scores, the highest and the lowest among them."""
+    score = trained.scores["test"]
+    ranks = np.linspace(0, len(score) - 1, min(SELF_CHECK_ROWS, len(score))).astype(np.intp)
+    chosen = np.argsort(score, kind="stable")[ranks]
+    rows = trained.split.test[chosen]
+    categories = {name: column[rows].tolist() for name, column in features.categories.items()}
+    return files.SelfCheck(np.asarray(features.values[rows]), categories, score[chosen])
+
+
+def _reference(features: FeatureSet, trained: TrainedCandidate) -> bytes:
+    """Write hold-out rows with their scores as Parquet: timestamp, score, is_fraud, the features, the categories."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    test = trained.split.test
+    taken = np.unique(np.linspace(0, len(test) - 1, min(REFERENCE_ROWS, len(test))).astype(np.intp))
+    rows = test[taken]
+    values = np.asarray(features.values[rows])
+    columns: dict[str, Any] = {
+        "timestamp": pa.array(features.time[rows], pa.int64()).cast(pa.timestamp("us", tz="UTC")),
+        "score": trained.scores["test"][taken],
+        "is_fraud": features.is_fraud[rows] == 1,
+        **{name: values[:, position] for position, name in enumerate(FEATURE_NAMES)},
+        **{name: pa.array(column[rows], pa.string()) for name, column in features.categories.items()},
+    }
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer, compression="zstd")
+    return buffer.getvalue()
