@@ -84,6 +84,17 @@ def _velocity(name: str, recent: str, baseline: str, before: str, windows: int) 
     return _user(name, baseline, formula, "ratio", 1.0)
 
 
+def _familiarity(what: str, column: str) -> Feature:
+    return _user(
+        f"user_{what}_count_30d",
+        "(t − 30 d, t]",
+        f"earlier attempts with this {column}; 0 where it is unknown",
+        "count",
+        0.0,
+        group="change",
+    )
+
+
 def _risk(name: str, days: int, entity: str = "merchant") -> Feature:
     formula = (
         f"(F + {PRIOR_WEIGHT}·p)/(N + {PRIOR_WEIGHT}): N events of the {entity} in the window with a label known"
@@ -166,6 +177,9 @@ CATALOGUE: Final[tuple[Feature, ...]] = (
         0.0,
         group="change",
     ),
+    _familiarity("device", "device_id"),
+    _familiarity("country", "location_country"),
+    _familiarity("merchant", "merchant_id"),
     _risk("merchant_risk_score", 30),
     _risk("merchant_risk_1d", 1),
     _risk("merchant_risk_7d", 7),

@@ -39,7 +39,7 @@ _WORD: Final = 4_294_967_296.0
 class Block:
     """Events of histories, and the rows that want an answer.
 
-    `key`, `cents`, `device`, `country` have one element an event, in the order of `key`. The
+    `key`, `cents`, `device`, `country`, `merchant` have one element an event, in the order of `key`. The
     `row_*` arrays, `end` and `floor` have one element a row: the row's history is events[floor:end],
     and `row_key` lies as far above the key of an event of its entity as it is later (µs).
     """
@@ -48,10 +48,12 @@ class Block:
     cents: Int
     device: Hash
     country: Hash
+    merchant: Hash
     row_key: Int
     row_cents: Int
     row_device: Hash
     row_country: Hash
+    row_merchant: Hash
     floor: Int
     end: Int
 
@@ -86,6 +88,7 @@ def history_features(block: Block) -> dict[str, NDArray[Any]]:
         "txn_velocity_1h": velocity[0],
         "txn_velocity_24h": velocity[1],
         **_since_last(block),
+        **_familiarity(block, first[3]),
     }
 
 
@@ -151,3 +154,31 @@ def _since_last(block: Block) -> dict[str, NDArray[Any]]:
 def _changed(now: Hash, before: Hash) -> NDArray[np.bool_]:
     changed: NDArray[np.bool_] = (now != before) & (now != 0) & (before != 0)
     return changed
+
+
+def _familiarity(block: Block, first: Int) -> dict[str, NDArray[Any]]:
+    """Return how many events of the window events[first:end] share the row's device, country and merchant.
+
+    The three columns are laid end to end: a count is the number of places that hold the row's value between two
+    edges, by two searches among (value, place) pairs in order.
+    """
+    names = ("user_device_count_30d", "user_country_count_30d", "user_merchant_count_30d")
+    values, wanted = (
+        np.concatenate(columns)
+        for columns in (
+            (block.device, block.country, block.merchant),
+            (block.row_device, block.row_country, block.row_merchant),
+        )
+    )
+    rows, events = len(block.end), len(block.key)
+    if events == 0:
+        return dict.fromkeys(names, np.zeros(rows, dtype=np.int64))
+    known, code = np.unique(values, return_inverse=True)
+    span = len(values) + 1
+    places = np.sort(code * span + np.arange(len(values)))
+    found = np.minimum(known.searchsorted(wanted), len(known) - 1)
+    base = found * span + (np.arange(len(names)) * events).repeat(rows)
+    edges = places.searchsorted(np.stack((base + np.tile(first, 3), base + np.tile(block.end, 3))))
+    same = (known[found] == wanted) & (wanted != 0)
+    counts = np.where(same, edges[1] - edges[0], 0).reshape(len(names), rows)
+    return dict(zip(names, counts, strict=True))

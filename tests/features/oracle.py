@@ -184,6 +184,10 @@ def changed(now: str | None, before: str | None) -> bool:
     return now is not None and before is not None and now != before
 
 
+def same(now: str | None, before: list[str | None]) -> int:
+    return 0 if now is None else before.count(now)
+
+
 OF_THE_HISTORY: Mapping[str, Callable[[Row, list[Row]], Number]] = {
     "user_txn_count_1h": lambda row, past: 1 + len(within(past, row, HOUR)),
     "user_txn_count_24h": lambda row, past: 1 + len(within(past, row, DAY)),
@@ -200,6 +204,9 @@ OF_THE_HISTORY: Mapping[str, Callable[[Row, list[Row]], Number]] = {
     "time_since_last_txn": since_last,
     "device_change_flag": lambda row, past: bool(past) and changed(row.device, past[-1].device),
     "location_change_flag": lambda row, past: bool(past) and changed(row.country, past[-1].country),
+    "user_device_count_30d": lambda row, past: same(row.device, [r.device for r in within(past, row, 30 * DAY)]),
+    "user_country_count_30d": lambda row, past: same(row.country, [r.country for r in within(past, row, 30 * DAY)]),
+    "user_merchant_count_30d": lambda row, past: same(row.merchant, [r.merchant for r in within(past, row, 30 * DAY)]),
 }
 
 
