@@ -62,6 +62,7 @@ def record_requests(items: Sequence[Identified], events: Events, currency: str) 
                 arrived_at=item.arrived_at,
                 currency=currency,
             ),
+            clocked=item.transaction.timestamp is None,
         )
         for place, item in enumerate(items)
     ]

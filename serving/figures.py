@@ -16,15 +16,20 @@ def read_figures(conn: Connection, now: datetime) -> tuple[Traffic, Labelled]:
 
 
 def describe(seen: Traffic, truth: Labelled) -> dict[str, Any]:
-    """Arrange figures as the route's answer; a figure that nothing is known about is null, never zero."""
+    """Arrange figures as the route's answer; a rate or percentile of nothing is null, never zero."""
     return {
+        "total_predictions": seen.total,
         "window": {"start": seen.start, "end": seen.now},
-        "total_predictions": seen.predictions,
-        "sampled_predictions": seen.sampled,
+        "predictions": seen.predictions,
         "fraud_rate": seen.fraud_rate,
         "mean_fraud_score": seen.mean_score,
         "degraded_rate": seen.degraded_rate,
-        "latency_ms": {"p50": seen.latency_p50_ms, "p95": seen.latency_p95_ms, "p99": seen.latency_p99_ms},
+        "latency_ms": {
+            "p50": seen.latency_p50_ms,
+            "p95": seen.latency_p95_ms,
+            "p99": seen.latency_p99_ms,
+            "sampled": seen.sampled,
+        },
         "newest_prediction": seen.newest,
         "labelled": quality(truth),
     }

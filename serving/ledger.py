@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import ProgrammingError
 
 from sentinel_core.errors import StoreError
 from sentinel_core.schema import Label
@@ -77,8 +78,15 @@ class Ledger:
 
     async def _run(self, query: Callable[[Connection], T]) -> T:
         def call() -> T:
-            with connected(self._engine) as conn:
-                return query(conn)
+            try:
+                with connected(self._engine) as conn:
+                    return query(conn)
+            except ProgrammingError as error:
+                reason = str(error.orig).strip().partition("\n")[0]
+                raise StoreError(
+                    f"expected the tables of this release in PostgreSQL, and got: {reason}.",
+                    remedy="Migrate it: sentinel run migrations.",
+                ) from error
 
         return await asyncio.to_thread(call)
 

@@ -28,16 +28,23 @@ from sentinel_core.stores.wire import Wire
 
 _NEW, _SEEN, _ANSWERED, _CONFLICT = range(4)
 _PAYLOAD: Final = slice(32, 40)
+CLOCK_US: Final = 60_000_000
+"""By how much the clocks of two workers may differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordRequest:
-    """One transaction to record: its 72-byte record with arrival 0, and the body of its `accepted` entry."""
+    """One transaction to record: its 72-byte record with arrival 0, and the body of its `accepted` entry.
+
+    `clocked` says that its time was given by us. It is then moved, by at most `CLOCK_US`, to that of the newest event
+    that arrived before it, so that it sees that event; the reply has the time.
+    """
 
     transaction_id: str
     user_id: str
     record: bytes
     accepted: Mapping[str, Any]
+    clocked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +187,8 @@ class HotStore:
         body = _json({**request.accepted, "payload_hash": payload})[:-1]
         keys = self._keys.for_record(request.user_id, request.transaction_id)
         limits = self._limits
-        arguments = (limits.retention_us, limits.lateness_us, limits.cap, limits.life_ms)
+        movable_us = CLOCK_US if request.clocked else 0
+        arguments = (limits.retention_us, limits.lateness_us, limits.cap, limits.life_ms, movable_us)
         return (len(keys), *keys, request.record, request.transaction_id, payload, body, *arguments)
 
     def _commit_call(self, request: CommitRequest) -> tuple[Any, ...]:

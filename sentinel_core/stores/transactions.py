@@ -26,7 +26,12 @@ def _types(names: Sequence[str], table: Any) -> str:
     return ", ".join(f"{name} {table.c[name].type.compile(_DIALECT)}" for name in names)
 
 
-_ACCEPTED_ROW: Final = f"{_types(_ACCEPTED, transactions)}, arrival jsonb"
+_ACCEPTED_ROW: Final = f"{_types(_ACCEPTED, transactions)}, arrival jsonb, timestamp_us bigint"
+_ACCEPTED_VALUES: Final = {
+    "late": "COALESCE(a.late, false)",
+    # Where the record script moved the time, it says where to.
+    "timestamp": "COALESCE(timestamptz 'epoch' + a.timestamp_us * interval '1 microsecond', a.timestamp)",
+}
 _ANSWERED_ROW: Final = (
     "transaction_id text, fraud_score double precision, model_version text, features jsonb, catalogue text, "
     "risk_as_of timestamptz, payload_hash text"
@@ -37,7 +42,7 @@ _SAME_PAYLOAD: Final = "(t.payload_hash IS NULL OR t.payload_hash = {other}.payl
 _INSERT: Final = text(
     f"""
     INSERT INTO transactions AS t ({", ".join(_ACCEPTED)}, user_arrival, {", ".join(_ANSWER)})
-    SELECT {", ".join(f"COALESCE(a.{n}, false)" if n == "late" else f"a.{n}" for n in _ACCEPTED)},
+    SELECT {", ".join(_ACCEPTED_VALUES.get(n, f"a.{n}") for n in _ACCEPTED)},
            CAST(a.arrival ->> 'user' AS bigint), {_ANSWER_VALUES}
     FROM json_to_recordset(CAST(:accepted AS json)) AS a ({_ACCEPTED_ROW})
     LEFT JOIN json_to_recordset(CAST(:answered AS json)) AS p ({_ANSWERED_ROW})

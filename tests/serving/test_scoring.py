@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import redis
+from sqlalchemy import Engine, text
 
 from sentinel_core.errors import PayloadConflictError, StoreError
 from sentinel_core.features.catalog import POSITION
@@ -234,3 +235,29 @@ def test_an_answer_that_another_worker_committed_first_is_the_one_that_counts(sc
             assert await one(made, transaction_id="t1") == theirs | {"cached": True}
 
     play(scene())
+
+
+def test_a_burst_sees_itself_though_the_clocks_of_two_workers_differ(
+    scoring: Settings, engine: Engine, redis_client: redis.Redis
+) -> None:
+    behind, ahead = Clock(), Clock()
+    ahead.now = START + timedelta(seconds=2)
+
+    async def scene() -> None:
+        async with runtime(scoring, behind) as one_worker, runtime(scoring, ahead) as other:
+            for number in range(6):
+                await one(other if number % 2 == 0 else one_worker, transaction_id=f"t{number}")
+            # A client that gives the time means it.
+            await one(other, transaction_id="told", timestamp=START.isoformat())
+            with running(scoring):
+                while await other.store.backlog():
+                    await asyncio.sleep(0.02)
+
+    play(scene())
+    with engine.connect() as conn:
+        rows = {
+            row.transaction_id: (row.timestamp, row.features[POSITION["user_txn_count_1h"]])
+            for row in conn.execute(text("SELECT * FROM transactions"))
+        }
+    assert rows.pop("told") == (START, 1.0)
+    assert rows == {f"t{number}": (ahead.now, number + 1.0) for number in range(6)}

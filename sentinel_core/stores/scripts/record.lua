@@ -4,6 +4,7 @@
 -- ARGV  1 packed record of 72 bytes, its arrival and lag still zero  2 transaction_id  3 payload hash, hexadecimal
 --       4 body of the `accepted` entry without its closing brace
 --       5 longest window + lateness, µs  6 lateness, µs  7 cap, records  8 life of an idle history, ms
+--       9 by how much the time may be moved, µs: 0 where the client gave it
 -- Reply {status, arrival, history before it, late, its time}; {ANSWERED, 0, answer, 0, 0} where the answer is stored.
 -- The time is the one that the first attempt recorded: a retry without a timestamp of its own must not move.
 --
@@ -80,8 +81,10 @@ local function trim(history, newest)
   return history
 end
 
-local function accept(arrival, late)
-  local body = ARGV[4] .. ',"arrival":{"user":' .. string.format('%.0f', arrival) .. '},"late":' .. tostring(late) .. '}'
+local function accept(arrival, late, moved_to)
+  local body = ARGV[4] .. ',"arrival":{"user":' .. string.format('%.0f', arrival) .. '},"late":' .. tostring(late)
+  if moved_to then body = body .. ',"timestamp_us":' .. string.format('%.0f', moved_to) end
+  body = body .. '}'
   redis.call('XADD', KEYS[3], '*', 'kind', 'accepted', 'id', ARGV[2], 'payload', ARGV[3], 'body', body)
 end
 
@@ -105,6 +108,14 @@ if history ~= '' then
   newest = math.max(newest, micros(history, last) + struct.unpack('<I6', history, last + LAG))
 end
 
+-- Of two events whose times our own clocks gave, the one that arrives later does not lie before the other: it would
+-- not see it, and a burst over several workers would slip through between their clocks.
+local moved = newest > time and newest - time <= tonumber(ARGV[9])
+if moved then
+  time = newest
+  record = struct.pack('<i8', time) .. string.sub(record, 9)
+end
+
 if newest - time > lateness then
   local mark = redis.pcall('GET', KEYS[4])
   if type(mark) == 'string' and #mark == 24 then
@@ -126,5 +137,5 @@ else
   redis.call('APPEND', KEYS[2], record)
   redis.call('PEXPIRE', KEYS[2], life)
 end
-accept(arrival, false)
+accept(arrival, false, moved and time)
 return { NEW, arrival, history, 0, time }
