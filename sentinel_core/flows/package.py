@@ -33,6 +33,9 @@ def build_bento(settings: Settings, promoted: Mapping[str, Any], *, progress: Pr
     if not promoted["promoted"]:
         progress(f"{version} was not promoted: nothing to package")
         return {"version": version, "tag": None}
+    home = settings.home / "bentoml"
+    if (built := _built(home, version)) is not None:
+        return {"version": version, "tag": built}
     progress(f"building the Bento of {version}")
     with tempfile.TemporaryDirectory(prefix="bento-") as folder:
         context = Path(folder)
@@ -40,20 +43,26 @@ def build_bento(settings: Settings, promoted: Mapping[str, Any], *, progress: Pr
             shutil.copytree(CHECKOUT / name, context / name, ignore=_NOT_PACKED)
         shutil.copytree(promoted["bundle"], context / BUNDLE_INSIDE)
         stamp(context / BUNDLE_INSIDE, model_version=version, run_id=str(promoted["run_id"]))
-        tag = _build(context, version, settings.home / "bentoml")
+        tag = _build(context, version, home)
     return {"version": version, "tag": tag}
+
+
+def _built(home: Path, version: str) -> str | None:
+    """Return the tag of a version that an earlier attempt packaged: BentoML refuses to build it again."""
+    for description in (home / "bentos").glob(f"*/{version}/bento.yaml"):
+        return f"{description.parents[1].name}:{version}"
+    return None
 
 
 def _build(context: Path, version: str, home: Path) -> str:
     home.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "bentoml", "build", "--bentofile", str(context / BENTOFILE)]
-    command += ["--version", version, "--output", "tag", str(context)]
+    command = [sys.executable, "-m", "bentoml", "build", "--bentofile", str(BENTOFILE)]
+    command += ["--version", version, "--output", "tag", "."]
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")},
         # A store of its own, outside of what is packed; and nobody is told about it.
         "BENTOML_HOME": str(home),
         "BENTOML_DO_NOT_TRACK": "True",
-        "PYTHONPATH": str(context),
     }
     done = subprocess.run(command, cwd=context, env=environment, capture_output=True, text=True, check=False)
     tags = [line for line in done.stdout.splitlines() if line.startswith("__tag__:")]

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import Engine
+
+from sentinel_core.errors import TrainingError
+from sentinel_core.flows.features import build_feature_set, build_features, load_feature_set
+from sentinel_core.flows.generate import write_generated
+from sentinel_core.flows.ingest import Request, make_snapshot
+from sentinel_core.flows.package import build_bento
+from sentinel_core.flows.pipeline import TrainingPipeline
+from sentinel_core.flows.runs import open_pipeline_run
+from sentinel_core.flows.state import read_last_training
+from sentinel_core.flows.train import train_candidate
+from sentinel_core.registry.bundle import load_bundle
+from sentinel_core.registry.promotion import list_versions
+from sentinel_core.registry.rest import production_version
+from sentinel_core.registry.tracking import client
+from sentinel_core.settings import Settings, load_settings
+from sentinel_core.stores.audit import list_acts
+from sentinel_core.stores.model_metrics import latest_metrics
+from sentinel_core.stores.promotions import list_promotions
+from tests.datasets.frames import csv
+
+NOW = datetime(2026, 6, 1, 10, 30, tzinfo=UTC)
+SMALL = {
+    "logistic_regression": {"max_iter": 200},
+    "random_forest": {"n_estimators": 20, "max_depth": 8},
+}
+
+
+class Clock:
+    """A clock that the test turns: a second passes with each look."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(seconds=1)
+        return self.now
+
+
+@pytest.fixture
+def with_mlflow(settings: Settings, mlflow_uri: str) -> Settings:
+    update = {"mlflow_tracking_uri_given": mlflow_uri, "model_name": settings.redis_namespace}
+    return settings.model_copy(update=update)
+
+
+def request(folder: Path, floors: str, rows: int = 8_000) -> Request:
+    """A user's file of generated rows, with floors of its own."""
+    file, column_map = folder / "history.parquet", folder / f"map{len(list(folder.glob('map*')))}.toml"
+    if not file.exists():
+        write_generated(file, rows=rows, fraud_rate=0.03, seed=1, end=NOW)
+    column_map.write_text(floors)
+    return Request("file", file=str(file), column_map=str(column_map))
+
+
+@pytest.mark.slow
+def test_a_file_ends_as_a_promoted_packaged_model_and_a_worse_one_does_not(
+    with_mlflow: Settings, engine: Engine, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    pipeline = TrainingPipeline(with_mlflow, clock=Clock(), progress=said.append)
+    first = pipeline.run_on(request(tmp_path, "[floors]\nroc_auc = 0.5\n"), models=list(SMALL), hyperparams=SMALL)
+    assert json.loads(json.dumps(first)) == first
+    assert re.fullmatch(r"v20260601_1030\d\d", first["version"])
+    assert first["promoted"] is True
+    assert {row["model"] for row in first["table"]} == set(SMALL)
+    chosen = max(first["table"], key=lambda row: row["pr_auc_on_calibrate"])
+    assert first["model"] == chosen["model"]
+    assert list(first["seconds"])[:3] == ["ingest", "validate", "features"]
+    _check_registry(with_mlflow, engine, first)
+    _check_runs(with_mlflow, first)
+    _check_bento(with_mlflow, first)
+    assert read_last_training(with_mlflow)["snapshot"] == first["snapshot"]
+
+    second = pipeline.run_on(request(tmp_path, "[floors]\nroc_auc = 0.999\n"), models="logistic_regression")
+    assert (second["promoted"], second["tag"]) == (False, None)
+    assert "FAIL roc_auc" in " ".join(said)
+    stages = {version.name: version.stage for version in list_versions(with_mlflow)}
+    assert stages == {first["version"]: "Production", second["version"]: "Staging"}
+    with engine.connect() as conn:
+        (act,) = list_acts(conn, subject=second["version"])
+    assert act["reason"] == "stays in Staging: roc_auc not above the floor of the profile history"
+    assert read_last_training(with_mlflow)["promoted"] is False
+
+    third = pipeline.run_on(request(tmp_path, ""), models="random_forest", hyperparams=SMALL["random_forest"])
+    names = [check["name"] for check in third["verdict"]["checks"]]
+    assert names == ["pr_auc over a logistic regression", "pr_auc over the amount alone"]
+
+
+def _check_registry(settings: Settings, engine: Engine, outcome: dict[str, Any]) -> None:
+    served = production_version(settings)
+    assert served is not None
+    assert served.name == outcome["version"]
+    assert served.run_id == outcome["run_id"]
+    with engine.connect() as conn:
+        moves = list_promotions(conn, settings.model_name)
+        metrics = latest_metrics(conn, outcome["version"])
+    assert [(move["action"], move["to_stage"]) for move in moves] == [
+        ("promote", "Production"),
+        ("promote", "Staging"),
+        ("register", "None"),
+    ]
+    assert moves[0]["verdict"]["passed"] is True
+    assert {"calibrate", "test", "test_true"} <= set(metrics)
+    details = metrics["test"]["details"]
+    assert (details["snapshot"], details["run_id"]) == (outcome["snapshot"], outcome["run_id"])
+    assert 0 < metrics["test"]["pr_auc"] <= 1
+
+
+def _check_runs(settings: Settings, outcome: dict[str, Any]) -> None:
+    mlflow = client(settings)
+    run = mlflow.get_run(outcome["run_id"])
+    parent = mlflow.get_run(run.data.tags["mlflow.parentRunId"])
+    assert (run.info.status, parent.info.status) == ("FINISHED", "FINISHED")
+    assert parent.data.tags["snapshot"] == run.data.tags["snapshot"] == outcome["snapshot"]
+    assert parent.data.tags["gate"] == "passed"
+    assert {"accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "cv_f1"} <= set(run.data.metrics)
+    assert run.data.tags["git_commit"]
+    artifacts = {artifact.path for artifact in mlflow.list_artifacts(outcome["run_id"])}
+    assert {
+        "importances.csv",
+        "importances.png",
+        "precision_recall.png",
+        "roc.png",
+        "confusion_matrix.png",
+        "reliability.png",
+        "model_card.md",
+    } <= artifacts
+    assert [artifact.path for artifact in mlflow.list_artifacts(parent.info.run_id)] == ["comparison.csv"]
+
+
+def _check_bento(settings: Settings, outcome: dict[str, Any]) -> None:
+    name, _, version = outcome["tag"].partition(":")
+    assert version == outcome["version"]
+    inside = settings.home / "bentoml" / "bentos" / name / version / "src" / "bundle"
+    bundle = load_bundle(inside)
+    assert bundle.manifest.model_version == version
+    assert bundle.manifest.bundle_hash == load_bundle(Path(outcome["bundle"])).manifest.bundle_hash
+    assert build_bento(settings, outcome) == {"version": version, "tag": outcome["tag"]}
+
+
+def test_equal_inputs_give_an_equal_bundle(settings: Settings, mlflow_uri: str, tmp_path: Path) -> None:
+    with_mlflow = settings.model_copy(update={"mlflow_tracking_uri_given": mlflow_uri})
+    snapshot = make_snapshot(with_mlflow, request(tmp_path, ""), now=NOW)
+    features = build_feature_set(with_mlflow, snapshot)
+    run = open_pipeline_run(with_mlflow, "twice", {})
+    hashes = []
+    for later in range(2):
+        job = {"features": features, "model": "logistic_regression", "run": run}
+        trained = train_candidate(with_mlflow, job, now=NOW + timedelta(days=later))
+        bundle = load_bundle(Path(trained["folder"]) / "bundle")
+        hashes.append(trained["bundle_hash"])
+    assert hashes[0] == hashes[1]
+    found = load_feature_set(with_mlflow, features)
+    rows = np.arange(50)
+    scores = bundle.score(np.asarray(found.values[rows]), {n: c[rows].tolist() for n, c in found.categories.items()})
+    assert ((scores >= 0) & (scores <= 1)).all()
+    assert bundle.risk.as_of == found.risk.as_of
+
+
+def test_a_failed_step_ends_the_run_of_the_pipeline(settings: Settings, mlflow_uri: str, tmp_path: Path) -> None:
+    with_mlflow = settings.model_copy(update={"mlflow_tracking_uri_given": mlflow_uri})
+    # A week of rows: less than the label delays between the parts.
+    short = csv(
+        tmp_path / "short.csv",
+        transaction_id=[f"t{n}" for n in range(40)],
+        user_id=["u"] * 40,
+        merchant_id=["m"] * 40,
+        amount=["5"] * 40,
+        timestamp=[f"2026-01-0{1 + n % 7}T00:00:00Z" for n in range(40)],
+        is_fraud=[str(n % 2) for n in range(40)],
+    )
+    snapshot = make_snapshot(with_mlflow, Request("file", file=str(short)), now=NOW)
+    (job,) = build_features(with_mlflow, snapshot, models=["logistic_regression"])
+    with pytest.raises(TrainingError, match="label delay"):
+        train_candidate(with_mlflow, job, now=NOW)
+    assert client(with_mlflow).get_run(job["run"]).info.status == "FAILED"
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (None, r"the column is_fraud in the snapshot .*, found none: nothing can be learned"),
+        (["0", "0", "0", "0"], r"is_fraud of the snapshot .*, got 0 frauds, 4 legitimate, 0 unlabelled"),
+        (["1", "1", "", ""], r"is_fraud of the snapshot .*, got 2 frauds, 0 legitimate, 2 unlabelled"),
+    ],
+)
+def test_labels_of_one_kind_train_nothing(tmp_path: Path, labels: list[str] | None, message: str) -> None:
+    settings = load_settings(None, home=tmp_path / "home")
+    snapshot = make_snapshot(settings, Request("file", file=str(csv(tmp_path / "f.csv", is_fraud=labels))), now=NOW)
+    with pytest.raises(TrainingError, match=message):
+        build_features(settings, snapshot, models=["random_forest"])
+
+
+def test_an_unknown_model_is_named_before_anything_is_built(tmp_path: Path) -> None:
+    settings = load_settings(None, home=tmp_path / "home")
+    with pytest.raises(TrainingError, match="got 'random_tree'"):
+        build_features(settings, "none", models=["random_tree"])
+    with pytest.raises(TrainingError, match="at least one model"):
+        build_features(settings, "none", models=[])
