@@ -24,7 +24,6 @@ from sentinel_core.local.secrets import ensure_secrets
 from sentinel_core.settings import Settings
 
 _PYTHON: Final = sys.executable
-_WORKERS: Final = 4
 
 
 def _always(_: Settings) -> bool:
@@ -84,11 +83,6 @@ def embedded_redis(settings: Settings) -> RedisServer:
     return RedisServer(Layout.of(settings).redis, settings.embedded_redis_port, password, settings.redis_appendfsync)
 
 
-def workers(settings: Settings) -> int:
-    """Return how many workers the service has: API_WORKERS, or one a core and at most four."""
-    return settings.api_workers or min(_WORKERS, os.cpu_count() or 1)
-
-
 def _mlflow_command(settings: Settings) -> list[str]:
     artifacts = Layout.of(settings).mlflow_artifacts
     return [
@@ -122,14 +116,7 @@ def _serving_command(settings: Settings) -> list[str]:
 
 
 def _serving_environment(settings: Settings) -> Mapping[str, str]:
-    count = workers(settings)
-    return {
-        "API_WORKERS": str(count),
-        # `bentoml serve` has no option for the number of workers; this is its own way to set it.
-        "BENTOML_CONFIG_OVERRIDES": f'{{"version": 2, "services": {{"SentinelService": {{"workers": {count}}}}}}}',
-        "BENTOML_HOME": str(settings.home / "bentoml"),
-        "OMP_NUM_THREADS": "1",
-    }
+    return {"BENTOML_HOME": str(settings.home / "bentoml"), "OMP_NUM_THREADS": "1"}
 
 
 def _local(port: Callable[[Settings], int]) -> Callable[[Settings], str]:

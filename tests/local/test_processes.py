@@ -10,7 +10,7 @@ import pytest
 from sentinel_core.errors import LocalError
 from sentinel_core.local.airflow import airflow_environment
 from sentinel_core.local.paths import project_root
-from sentinel_core.local.processes import PROCESS, PROCESSES, run, workers
+from sentinel_core.local.processes import PROCESS, PROCESSES, run
 from sentinel_core.local.secrets import ensure_secrets
 from sentinel_core.settings import Settings, load_settings
 
@@ -70,13 +70,6 @@ def test_airflow_is_configured_by_variables_alone(embedded: Settings) -> None:
     assert found["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].endswith("@127.0.0.1:15432/airflow")
     assert found["AIRFLOW__CORE__LOAD_EXAMPLES"] == "False"
     assert "ALL_ADMINS" not in " ".join(found)
-
-
-def test_the_service_has_the_workers_that_were_asked_for(tmp_path: Path) -> None:
-    settings = load_settings(None, home=tmp_path, api_workers=7)
-    overrides = json.loads(PROCESS["serving"].environment(settings)["BENTOML_CONFIG_OVERRIDES"])
-    assert overrides["services"]["SentinelService"]["workers"] == 7
-    assert 1 <= workers(load_settings(None, home=tmp_path)) <= 4
 
 
 def test_an_unknown_process_is_refused(embedded: Settings) -> None:
