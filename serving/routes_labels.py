@@ -17,6 +17,7 @@ LABELS_MAX: Final = 1000
 STATUS_CODES: Final = {"recorded": 201, "known": 200, "unknown_transaction": 404}
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     404: {"model": ErrorBody, "description": "The one label given is of a transaction that is not known."},
+    408: {"model": ErrorBody, "description": "The body did not come in time."},
     413: {"model": ErrorBody, "description": "The body is too long."},
     422: {"model": ErrorBody, "description": "A field is missing, unknown, of the wrong type or out of bounds."},
     503: {"model": ErrorBody, "description": "PostgreSQL is away."},

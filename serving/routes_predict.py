@@ -17,6 +17,7 @@ from serving.wire import ErrorBody, answer, parse, read_body
 
 BATCH_MAX: Final = 100
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    408: {"model": ErrorBody, "description": "The body did not come in time."},
     409: {"model": ErrorBody, "description": "The transaction_id was used before with another payload."},
     413: {"model": ErrorBody, "description": "The body is too long."},
     422: {"model": ErrorBody, "description": "A field is missing, unknown, of the wrong type or out of bounds."},

@@ -82,12 +82,21 @@ class Runtime:
         return [self._redis, self._postgres, *watched]
 
     async def start(self) -> None:
-        """Take a model into service, if there is one, and begin the work in the background."""
+        """Take a model into service, if there is one, and begin the work in the background.
+
+        Raises `StoreError` where Redis would drop keys when its memory is full: histories and events would be lost.
+        """
         if self.settings.bundle is not None:
             self.models.serve_directory(self.settings.bundle)
         else:
             await asyncio.to_thread(self.models.resume)
         await self._first_looks()
+        try:
+            if self._redis.up:
+                await self.store.refuse_eviction_policy()
+        except StoreError:
+            await self._close()
+            raise
         self._background = [
             Repeated("redis", PROBE_SECONDS, self._look_at_redis),
             Repeated("postgresql", PROBE_SECONDS, self._postgres.look),
@@ -104,10 +113,7 @@ class Runtime:
         for work in self._background:
             await work.stop()
         await self.scorer.drain()
-        await self._client.aclose()
-        self._engine.dispose()
-        if self._registry is not None:
-            self._registry.close()
+        await self._close()
 
     def health(self) -> dict[str, Any]:
         """Describe this worker for /health; answers at once, from what the background work saw last."""
@@ -128,6 +134,12 @@ class Runtime:
                 read = await self.ledger.read(lambda conn: read_figures(conn, now))
                 self._figures = time.monotonic(), describe(*read)
             return {"model_version": self.models.version, **self._figures[1]}
+
+    async def _close(self) -> None:
+        await self._client.aclose()
+        self._engine.dispose()
+        if self._registry is not None:
+            self._registry.close()
 
     async def _first_looks(self) -> None:
         looks = [one.look for one in self.dependencies]
@@ -152,8 +164,6 @@ class Runtime:
     async def _look_at_redis(self) -> None:
         await self._redis.look()
         if not self._announced:
-            # A server that drops keys would drop histories: said once, loudly, and shown as a failing look.
-            await self.store.refuse_eviction_policy()
             features = [{"name": one.name, "hash": one.definition_hash} for one in CATALOGUE]
             await self.store.publish_feature_set(catalogue_hash(), features)
             self._announced = True

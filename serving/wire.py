@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,6 +15,7 @@ from starlette.responses import Response
 
 from serving.errors import HttpError
 
+BODY_SECONDS: Final = 5.0
 ERRORS_SHOWN: Final = 20
 _FIELD_SHOWN: Final = 128
 
@@ -36,17 +38,24 @@ class ErrorBody(BaseModel):
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Read a request's body of at most `limit` bytes; raises a 413 `HttpError` as soon as it is longer."""
+    """Read a request's body of at most `limit` bytes.
+
+    Raises a 413 `HttpError` as soon as it is longer, and a 408 one where it has not come within `BODY_SECONDS`.
+    """
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared) > limit:
         raise _too_large(limit)
     parts: list[bytes] = []
     size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise _too_large(limit)
-        parts.append(part)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for part in request.stream():
+                size += len(part)
+                if size > limit:
+                    raise _too_large(limit)
+                parts.append(part)
+    except TimeoutError:
+        raise HttpError(408, "body_timeout", f"The body did not come within {BODY_SECONDS:g} s.") from None
     return b"".join(parts)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,20 @@ def test_a_bug_is_a_500_without_its_text(modelled: Settings) -> None:
             "detail": "The request failed for a reason that is in the service's log.",
         }
         assert len(answer.headers["x-request-id"]) == 32
+
+    play(modelled, scene)
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(modelled: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.wire.BODY_SECONDS", 0.1)
+
+    async def half() -> AsyncIterator[bytes]:
+        yield b'{"user_id": '
+        await asyncio.sleep(1)
+
+    async def scene(http: httpx.AsyncClient, _: Runtime) -> None:
+        answer = await http.post("/api/v1/predict", content=half())
+        assert (answer.status_code, answer.json()["error"]) == (408, "body_timeout")
 
     play(modelled, scene)
 

@@ -200,6 +200,19 @@ def test_redis_away_is_a_store_error_and_seen(scoring: Settings, clock: Clock) -
     play(scene())
 
 
+def test_a_redis_that_drops_keys_is_refused(scoring: Settings, clock: Clock, redis_client: redis.Redis) -> None:
+    async def scene() -> None:
+        with pytest.raises(StoreError, match="maxmemory-policy noeviction, got allkeys-lru"):
+            async with runtime(scoring, clock):
+                pass
+
+    redis_client.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        play(scene())
+    finally:
+        redis_client.config_set("maxmemory-policy", "noeviction")
+
+
 def test_a_new_risk_table_is_taken_and_logged(scoring: Settings, clock: Clock, redis_client: redis.Redis) -> None:
     midnight = to_micros(datetime(2026, 3, 1, tzinfo=UTC))
     known = to_events([identify(of(timestamp=START - timedelta(days=20), transaction_id="known"), START)])
