@@ -31,6 +31,7 @@ _OPTIONS: Final = (
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
     "max_connections=200",
+    "shared_buffers=64MB",  # the system caches files too, and two dozen processes map this one
     "timezone=UTC",
     "log_timezone=UTC",
     "log_min_messages=warning",
