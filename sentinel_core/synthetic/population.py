@@ -123,8 +123,8 @@ def make_population(
     country = rng.choice(N_COUNTRIES, n_users, p=CUSTOMER_SHARE)
     rate = np.exp(rng.normal(0.0, 0.8, n_users))
     rate /= rate.mean()
-    has_tablet = rng.random(n_users) < 0.25
     household = np.maximum(np.arange(n_users) - rng.integers(0, 3, n_users) * (rng.random(n_users) < 0.5), 0)
+    has_tablet = (rng.random(n_users) < 0.25)[household]
     return Population(
         first=first,
         country=country,

@@ -16,7 +16,7 @@ from sentinel_core.synthetic.vocabulary import IntArray
 from sentinel_core.synthetic.world import DAY_US, WINDOW_DAYS, Clock
 
 FOLD_US: Final = 84 * DAY_US
-"""Twelve weeks: moves a session that fell outside the window back in at the same weekday and hour."""
+"""Twelve weeks: moves a session that the clocks of a trip put outside the window back in, at the same weekday."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +76,15 @@ def make_sessions(rng: np.random.Generator, pop: Population, clock: Clock, count
     row_session = np.repeat(np.arange(len(user)), size)
     offset = _offsets(rng, kind, size, row_session)
     length = offset[np.cumsum(size) - 1]
-    begin = _begins(rng, pop.profile[user], clock) - v.UTC_OFFSET_US[pop.country[user]]
     setup = kind == NEW_PHONE
-    begin[setup] = pop.phones[owner, generation] + rng.integers(60_000, 2 * HOUR_US // 1000, len(owner)) * 1000
-    begin = _folded(begin, length, clock)
+    at = pop.phones[owner, generation] + rng.integers(60_000, 2 * HOUR_US // 1000, len(owner)) * 1000
+    begin = np.concatenate([_begins(rng, pop, user[~setup], length[~setup], clock), at])
     away = pop.travels(user, begin) & ~setup
     there = v.CITY_COUNTRY[pop.trip_city[user[away]]]
     begin[away] -= v.UTC_OFFSET_US[there] - v.UTC_OFFSET_US[pop.country[user[away]]]
-    begin = _folded(begin, length, clock)
-    return Sessions(user, kind, away, row_session, begin[row_session] + offset)
-
-
-def _folded(begin: IntArray, length: IntArray, clock: Clock) -> IntArray:
-    """Move sessions that do not lie in the window by twelve weeks."""
     begin = np.where(begin < clock.start, begin + FOLD_US, begin)
-    return np.where(begin + length >= clock.end, begin - FOLD_US, begin)
+    begin = np.where(begin + length >= clock.end, begin - FOLD_US, begin)
+    return Sessions(user, kind, away, row_session, begin[row_session] + offset)
 
 
 def _extra(rng: np.random.Generator, n: int, size: Size) -> IntArray:
@@ -109,10 +103,22 @@ def _sizes(rng: np.random.Generator, rows: int, size: Size) -> IntArray:
     return sizes
 
 
-def _begins(rng: np.random.Generator, profile: IntArray, clock: Clock) -> IntArray:
-    """Draw local times over the window by each profile's weekday and hour."""
-    days = WINDOW_DAYS + 2
-    first_day = clock.start // DAY_US
+def _begins(rng: np.random.Generator, pop: Population, user: IntArray, length: IntArray, clock: Clock) -> IntArray:
+    """Draw when sessions begin, by each user's weekdays and hours; those that do not fit the window are drawn again."""
+    begin = np.empty(len(user), dtype=np.int64)
+    missing = np.arange(len(user))
+    while len(missing):
+        begin[missing] = _local_times(rng, pop.profile[user[missing]], clock)
+        begin[missing] -= v.UTC_OFFSET_US[pop.country[user[missing]]]
+        fits = (begin[missing] >= clock.start) & (begin[missing] + length[missing] < clock.end)
+        missing = missing[~fits]
+    return begin
+
+
+def _local_times(rng: np.random.Generator, profile: IntArray, clock: Clock) -> IntArray:
+    """Draw local times, in whole milliseconds, over all days that touch the window, by each profile."""
+    days = WINDOW_DAYS + 3
+    first_day = clock.start // DAY_US - 1
     weekday = (first_day + np.arange(days) + 3) % 7
     table = hour_weights()[:, weekday, :].reshape(len(PROFILES), -1)
     table = np.cumsum(table / table.sum(axis=1, keepdims=True), axis=1)
