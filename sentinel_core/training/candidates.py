@@ -20,7 +20,7 @@ class Candidate:
     """One kind of model.
 
     `make(**hyperparameters)` gives the unfitted estimator. `row_budget` bounds the training rows and `fold_budget`
-    those of the cross-validation, the newest ones; `aliases` maps other spellings of hyperparameters.
+    those of the cross-validation (see `sampling`); `aliases` maps other spellings of hyperparameters.
     """
 
     name: str
@@ -92,7 +92,14 @@ CANDIDATES: Final[Mapping[str, Candidate]] = {
         Candidate(
             "gradient_boosting",
             _gradient_boosting,
-            {"max_iter": 100, "learning_rate": 0.1, "max_leaf_nodes": 31, "class_weight": "balanced"},
+            {
+                "max_iter": 200,
+                "learning_rate": 0.05,
+                "max_leaf_nodes": 15,
+                "l2_regularization": 10.0,
+                "max_features": 0.5,
+                "class_weight": "balanced",
+            },
             category_kind="label",
             scaling="none",
             row_budget=400_000,

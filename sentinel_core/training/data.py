@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,8 @@ class TrainingData:
     `values` float32 [n, k] in the order of `names`; `categories` object [n] (text or None) for each raw category that
     the data has; `user` any id [n]; `time` and `known_at` int64 µs [n]; `is_fraud` int8 [n], -1 where unknown;
     `is_fraud_true` int8 [n] or None, the labels without the reporters' errors, which only generated data
-    has. `as_of` is training's clock (µs): a label that became known later does not count.
+    has. `as_of` is training's clock (µs): a label that became known later does not count. `floors` are those of the
+    data's profile: the threshold is chosen by them.
     """
 
     names: tuple[str, ...]
@@ -33,6 +34,7 @@ class TrainingData:
     as_of: int
     label_delay: int
     is_fraud_true: NDArray[np.int8] | None = None
+    floors: Mapping[str, float] = field(default_factory=dict)
 
     def values_at(self, rows: Rows) -> NDArray[np.float32]:
         """Return the vectors of rows, float32 [len(rows), k], in memory."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinel_core.errors import TrainingError
-from sentinel_core.training.onnx_model import INPUT, open_session, raw_scores
+from sentinel_core.training.onnx_model import INPUT, OUTPUT, open_session, raw_scores
 
 TOLERANCE: Final = 1e-5
 """Largest difference of a probability between scikit-learn and ONNX Runtime."""
@@ -22,23 +22,60 @@ TRUSTED_TYPES: Final = (
 )
 """The types, besides skops' own list, that a bundle's estimator may hold: reviewed, plain arrays of nodes both."""
 _OPSET: Final = {"": 18, "ai.onnx.ml": 3}
+_IR_VERSION: Final = 9
+_GRAPH: Final = "sentinel"
 _ZIP_TIME: Final = (1980, 1, 1, 0, 0, 0)
 
 
 def to_onnx(estimator: Any, width: int) -> bytes:
-    """Convert a fitted classifier that reads float32 [n, width] to ONNX with the output `probabilities` [n, 2]."""
+    """Convert a fitted classifier that reads float32 [n, width] to ONNX with the output `probabilities` [n, 2].
+
+    A row's output has the same bits alone as in a batch.
+    """
+    model = _linear(estimator, width) if hasattr(estimator, "coef_") else _converted(estimator, width)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _converted(estimator: Any, width: int) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", (DeprecationWarning, FutureWarning))
         from skl2onnx import to_onnx as convert
         from skl2onnx.common.data_types import FloatTensorType
 
-        model = convert(
+        return convert(
             estimator,
+            name=_GRAPH,
             initial_types=[(INPUT, FloatTensorType([None, width]))],
             options={id(estimator): {"zipmap": False}},
             target_opset=_OPSET,
         )
-    return bytes(model.SerializeToString())
+
+
+def _linear(estimator: Any, width: int) -> Any:
+    # skl2onnx makes a LinearClassifier of it, whose sums come out another way for one row than for several: a retry
+    # scored alone would differ in its last bit. Gemm with one output column adds up every row alike.
+    from onnx import TensorProto, helper
+
+    weights = np.asarray(estimator.coef_, dtype=np.float32).ravel()
+    constants = [
+        helper.make_tensor("weights", TensorProto.FLOAT, [width, 1], weights.tolist()),
+        helper.make_tensor("bias", TensorProto.FLOAT, [1], [float(estimator.intercept_[0])]),
+        helper.make_tensor("one", TensorProto.FLOAT, [1], [1.0]),
+    ]
+    nodes = [
+        helper.make_node("Gemm", [INPUT, "weights", "bias"], ["margin"]),
+        helper.make_node("Sigmoid", ["margin"], ["fraud"]),
+        helper.make_node("Sub", ["one", "fraud"], ["legitimate"]),
+        helper.make_node("Concat", ["legitimate", "fraud"], [OUTPUT], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        _GRAPH,
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [None, width])],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, 2])],
+        constants,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET[""])], ir_version=_IR_VERSION)
 
 
 def check_agreement(model: bytes, estimator: Any, matrix: NDArray[np.float32]) -> float:

@@ -27,7 +27,7 @@ from sentinel_core.training.importance import importances
 from sentinel_core.training.onnx_model import open_session, raw_scores
 from sentinel_core.training.sampling import natural_sample, thin_legitimate
 from sentinel_core.training.split import Split, time_split
-from sentinel_core.training.threshold import best_f1
+from sentinel_core.training.threshold import Choice, choose_threshold
 
 FOLDS: Final = 5
 SCORED: Final = ("calibrate", "test")
@@ -49,8 +49,7 @@ class TrainedCandidate:
     encoder: Encoder
     onnx: bytes
     calibration: Platt
-    threshold: float
-    threshold_f1: float
+    choice: Choice
     hyperparameters: Mapping[str, Any]
     seed: int
     split: Split
@@ -62,6 +61,11 @@ class TrainedCandidate:
     onnx_difference: float
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def threshold(self) -> float:
+        """The calibrated score from which (inclusive) a transaction counts as fraud."""
+        return self.choice.threshold
 
 
 class _Stopwatch:
@@ -90,8 +94,8 @@ def train_candidate(
 ) -> TrainedCandidate:
     """Train and judge one candidate; equal arguments give an equal model, to the last bit.
 
-    It is fitted on the train part within its row budget, calibrated and given its threshold (best F1) on the calibrate
-    part, judged on the test part, and not fitted again. Raises `TrainingError` for an unknown name or
+    It is fitted on the train part within its row budget, calibrated and given its threshold on the calibrate part,
+    judged on the test part, and not fitted again. Raises `TrainingError` for an unknown name or
     hyperparameter, too few frauds, outputs that do not grow with fraud, or an export that disagrees.
     """
     # One thread for the sums of BLAS and OpenMP: with more, the result would depend on which ends first, and beside
@@ -121,20 +125,19 @@ def _train(
     raw = {part: raw_scores(session, rows) for part, rows in scored.items()}
     calibration = fit_platt(raw["calibrate"], data.fraud_at(split.calibrate))
     scores = {part: calibration(outputs) for part, outputs in raw.items()}
-    threshold, f1 = best_f1(data.fraud_at(split.calibrate), scores["calibrate"])
+    choice = choose_threshold(data.fraud_at(split.calibrate), scores["calibrate"], data.floors)
     return TrainedCandidate(
         algorithm=chosen.name,
         estimator=estimator,
         encoder=encoder,
         onnx=onnx,
         calibration=calibration,
-        threshold=threshold,
-        threshold_f1=f1,
+        choice=choice,
         hyperparameters=used,
         seed=seed,
         split=split,
         rows=len(train),
-        metrics=watch("judge", lambda: _judge(data, split, scores, threshold, seed)),
+        metrics=watch("judge", lambda: _judge(data, split, scores, choice.threshold, seed)),
         cross_validation=watch(
             "cross-validate",
             lambda: _folds(chosen, chosen.estimator(used, seed), encoder, data, split, folds=folds, seed=seed),

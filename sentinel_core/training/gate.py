@@ -18,6 +18,11 @@ SYNTHETIC_FLOORS: Final[Mapping[str, float]] = {"roc_auc": 0.90, "precision": 0.
 """Floors of generated data; a figure must lie above."""
 
 
+def profile_floors(profile: str, declared: Mapping[str, float]) -> Mapping[str, float]:
+    """Return the floors of a profile: those that its column map declared, or mission.md's for generated data."""
+    return declared or (SYNTHETIC_FLOORS if profile == "synthetic" else {})
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One check: the figure with its interval, the bound that it must lie above, and whether it does."""
