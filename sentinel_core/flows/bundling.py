@@ -93,7 +93,7 @@ def _manifest(
             smoothing=trained.calibration.smoothing,
         ),
         threshold=trained.threshold,
-        policy=Policy(name="best_f1", figures={"f1_on_calibrate": trained.threshold_f1}),
+        policy=Policy(name=trained.choice.policy, figures=dict(trained.choice.figures)),
         metrics={part: _figures(metrics) for part, metrics in trained.metrics.items()},
         parts={part: _part(features, rows) for part, rows in trained.split.parts().items()},
         data=Data(

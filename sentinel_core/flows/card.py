@@ -18,8 +18,8 @@ def model_card(manifest: Manifest, trained: TrainedCandidate) -> str:
     lines = [
         f"# {manifest.model_name}: {manifest.algorithm}",
         "",
-        "Scores card transactions: the calibrated probability that one is fraud. "
-        f"From {manifest.threshold:.4f} on it counts as fraud (the best F1 on the calibration part).",
+        "Scores card transactions: the calibrated probability that one is fraud. From "
+        f"{manifest.threshold:.4f} on it counts as fraud (chosen on the calibration part by {manifest.policy.name}).",
         "",
         "## Data",
         "",

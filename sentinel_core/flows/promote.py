@@ -24,7 +24,7 @@ from sentinel_core.settings import Settings
 from sentinel_core.stores.audit import record_act
 from sentinel_core.stores.postgres import connected, make_engine
 from sentinel_core.training.fit import train_candidate as fit
-from sentinel_core.training.gate import SYNTHETIC_FLOORS, Verdict, judge_baselines, judge_floors
+from sentinel_core.training.gate import Verdict, judge_baselines, judge_floors, profile_floors
 from sentinel_core.training.split import time_split
 
 BASELINE = "logistic_regression"
@@ -76,10 +76,9 @@ def _judge(settings: Settings, registered: Mapping[str, Any]) -> Verdict:
     features = load_feature_set(settings, best["features"])
     manifest = features.snapshot.manifest
     metrics = {name: Interval(**figure) for name, figure in read_facts(best["folder"])["metrics"]["test"].items()}
-    if manifest["floors"]:
-        return judge_floors(manifest["profile"], manifest["floors"], metrics)
-    if manifest["profile"] == "synthetic":
-        return judge_floors("synthetic", SYNTHETIC_FLOORS, metrics)
+    floors = profile_floors(manifest["profile"], manifest["floors"])
+    if floors:
+        return judge_floors(manifest["profile"], floors, metrics)
     return judge_baselines(manifest["profile"], metrics["pr_auc"], _baselines(settings, registered))
 
 

@@ -20,6 +20,7 @@ from sentinel_core.settings import Settings
 from sentinel_core.training.data import TrainingData
 from sentinel_core.training.fit import TrainedCandidate
 from sentinel_core.training.fit import train_candidate as fit
+from sentinel_core.training.gate import profile_floors
 
 FACTS: Final = "facts.json"
 BUNDLE: Final = "bundle"
@@ -93,6 +94,7 @@ def training_data(features: FeatureSet) -> TrainingData:
         as_of=to_micros(features.snapshot.as_of),
         label_delay=int(manifest["label_delay_days"] * 86_400 * MICROS_PER_SECOND),
         is_fraud_true=features.is_fraud_true,
+        floors=profile_floors(manifest["profile"], manifest["floors"]),
     )
 
 
