@@ -58,9 +58,27 @@ class Checkout:
 
     def make_up(self, rows: int) -> dict[str, Any]:
         """Give `make up`; return what it reports."""
+        return dict(json.loads(self._run(self._up(rows))))
+
+    def first_make_up(self, rows: int) -> tuple[dict[str, Any], bool]:
+        """Give the first `make up`; return what it reports, and whether the gate let the model pass.
+
+        The data ends at the present hour, so on some days the best model misses a floor by a little. Then the command
+        says so, and the newcomer does what it says: promote by hand, and give it again.
+        """
+        done = self._try(self._up(rows))
+        if done.returncode == 0:
+            return dict(json.loads(done.stdout)), True
+        assert "it missed its floors" in done.stderr, f"{done.stderr[-4000:]}\n{self._logs()}"
+        (version,) = self.sentinel("models")["versions"]
+        assert version["stage"] == "Staging"
+        self.sentinel("promote", version["version"])
+        return self.make_up(rows), False
+
+    @staticmethod
+    def _up(rows: int) -> list[str]:
         # -o: the environment is there, and installing the copy into it would bend it for everyone else.
-        command = ["make", "--silent", "-o", ".venv/.installed", "up", f"ARGS=--rows {rows} --json"]
-        return dict(json.loads(self._run(command)))
+        return ["make", "--silent", "-o", ".venv/.installed", "up", f"ARGS=--rows {rows} --json"]
 
     def sentinel(self, *arguments: str) -> Any:
         """Give `sentinel … --json`; return the document."""
@@ -80,8 +98,11 @@ class Checkout:
         """Return `sentinel status --json` by name."""
         return {process["name"]: process for process in self.sentinel("status")["processes"]}
 
+    def _try(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, check=False)
+
     def _run(self, command: list[str]) -> str:
-        done = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, check=False)
+        done = self._try(command)
         assert done.returncode == 0, f"{' '.join(command)}: {done.returncode}\n{done.stderr[-4000:]}\n{self._logs()}"
         return done.stdout
 
