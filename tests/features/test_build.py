@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sentinel_core.features.build import Vectors, build_offline, build_online
 from sentinel_core.features.catalog import FEATURE_NAMES
-from sentinel_core.features.entities import RECORD
+from sentinel_core.features.entities import RECORD, USER
 from sentinel_core.features.events import Events
 from sentinel_core.features.risk import RiskHistory, RiskTable, served_midnight
 from tests.features.oracle import DAY, HOUR, Row, World, to_events, vector
@@ -152,3 +152,29 @@ def test_a_store_that_answers_a_late_row_with_nothing_gets_the_same_cold_start()
     events: Events = world.events()
     scored = build_online(events.take(slice(1, 2)), [NO_RECORDS], RiskTable.empty())
     assert scored.values[0].tobytes() == build_offline(events, None).values[1].tobytes()
+
+
+@pytest.mark.parametrize("detour", [0, HOUR], ids=["in order", "out of order"])
+def test_the_horizon_is_sharp(detour: int) -> None:
+    """An event W + L before the newest one is out of the history, one a microsecond later is in."""
+    reach = USER.longest_window_us + USER.lateness_us
+    rows = [
+        Row("a", START, device="gone"),
+        Row("a", START + 1, device="kept"),
+        Row("a", START + reach),
+        Row("a", START + reach - detour, device="new"),
+    ]
+    world = World(rows)
+    built = offline(world)
+    judge(world, built, range(4))
+    assert built.values[2:, FEATURE_NAMES.index("user_prior_count")].tolist() == [1, 1 if detour else 2]
+    for i in range(4):
+        assert online(world, i).values[0].tobytes() == built.values[i].tobytes()
+
+
+def test_a_user_who_comes_back_after_the_horizon_starts_cold() -> None:
+    """Offline keeps what an idle history in Redis would have lost by then: it must not show."""
+    rows = [Row("a", START, device="old"), Row("a", START + 60 * DAY, device="new"), Row("b", START + 60 * DAY)]
+    values = build_offline(to_events(rows), None).values
+    history = slice(FEATURE_NAMES.index("user_txn_count_1h"), FEATURE_NAMES.index("location_change_flag") + 1)
+    assert values[1, history].tobytes() == values[2, history].tobytes()
