@@ -123,15 +123,16 @@ class Scorer:
         with self._counted():
             replies = await self._store.record(record_requests(identified, events, self._settings.currency))
         results: list[Scored | asyncio.Task[Scored] | None] = [self._settled(reply) for reply in replies]
-        for place, reply in enumerate(replies):
-            if results[place] is None and reply.seen:
-                results[place] = self._resume(model, items[place], reply, events.take(slice(place, place + 1)))
-        fresh = [place for place, result in enumerate(results) if result is None]
+        fresh = [p for p, reply in enumerate(replies) if results[p] is None and not reply.seen]
         if fresh:
             chosen = events if len(fresh) == len(items) else events.take(np.array(fresh))
             scored = await self._finish(model, [items[p] for p in fresh], [replies[p] for p in fresh], chosen)
             for place, one in zip(fresh, scored, strict=True):
                 results[place] = one
+        # Last, so that an id that came twice in this batch finds its own first answer.
+        for place, reply in enumerate(replies):
+            if results[place] is None:
+                results[place] = self._resume(model, items[place], reply, events.take(slice(place, place + 1)))
         return [one for one in results if one is not None]
 
     def _settled(self, reply: RecordReply) -> Scored | None:

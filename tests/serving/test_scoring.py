@@ -200,6 +200,17 @@ def test_redis_away_is_a_store_error_and_seen(scoring: Settings, clock: Clock) -
     play(scene())
 
 
+def test_an_id_that_comes_twice_in_one_batch_is_answered_once(scoring: Settings, clock: Clock) -> None:
+    async def scene() -> None:
+        async with runtime(scoring, clock) as made:
+            first, second = await made.scorer.score([of(transaction_id="t1")] * 2)
+            assert isinstance(first, dict)
+            assert first["cached"] is False
+            assert second == first | {"cached": True}
+
+    play(scene())
+
+
 def test_a_redis_that_drops_keys_is_refused(scoring: Settings, clock: Clock, redis_client: redis.Redis) -> None:
     async def scene() -> None:
         with pytest.raises(StoreError, match="maxmemory-policy noeviction, got allkeys-lru"):
