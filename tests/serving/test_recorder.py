@@ -181,7 +181,7 @@ def test_killed_at_any_moment_it_loses_and_doubles_nothing(
     settings: Settings, engine: Engine, redis_client: redis.Redis, environment: dict[str, str]
 ) -> None:
     feed(redis_client, settings, 0, 2000)
-    for written in (0, 300, 900):
+    for written in (0, 600):
         process = start(environment)
         until(f"more than {written} rows", lambda: counts(engine)[0] > written)  # noqa: B023 (called at once)
         process.send_signal(signal.SIGKILL)
