@@ -1,7 +1,7 @@
 """`make bench`: run the benchmarks and write .bench/NAME.json for each.
 
-    make bench                    # all of them
-    make bench ARGS="generator"   # those that are named
+make bench                    # all of them
+make bench ARGS="generator"   # those that are named
 """
 
 from __future__ import annotations
