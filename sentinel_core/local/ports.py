@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
+from typing import Final
 
 import psutil
 
+_FIRST: Final = 20_000
+_LAST: Final = 32_000  # Linux takes local ports from 32768 on, macOS from 49152
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+
+def free_port() -> int:
+    """Return a port that was free a moment ago, from a range that the system gives to no outgoing connection."""
+    while True:
+        port = _FIRST + secrets.randbelow(_LAST - _FIRST)
+        if is_free(port):
+            return port
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:

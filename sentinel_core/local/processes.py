@@ -49,7 +49,7 @@ class Process:
     name: str
     title: str
     order: int
-    """Place in the order of start; processes of equal order do not wait for each other."""
+    """Place in the order of start; they stop in the reverse order, those of equal order together."""
     healthy: Callable[[Settings], bool]
     command: Callable[[Settings], list[str]]
     environment: Callable[[Settings], Mapping[str, str]] = _no_variables
@@ -63,6 +63,8 @@ class Process:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: int = 15
 
+    after: tuple[str, ...] = ()
+    """Processes that have to be well before this one starts."""
     runs_with_airflow: bool | None = None
     """True: only with Airflow; False: only without it; None: in either case."""
 
@@ -88,6 +90,8 @@ def _mlflow_command(settings: Settings) -> list[str]:
     return [
         *(_PYTHON, "-m", "mlflow", "server", "--host", settings.host, "--port", str(settings.mlflow_port)),
         *("--workers", "1", "--serve-artifacts", "--artifacts-destination", artifacts.as_uri()),
+        # Each worker of the service asks for the version in Production twice a second.
+        "--uvicorn-opts=--no-access-log",
     ]
 
 
@@ -158,6 +162,7 @@ PROCESSES: Final[tuple[Process, ...]] = (
         url=lambda settings: settings.mlflow_tracking_uri,
         ours=lambda settings: settings.embedded_mlflow,
         prepare=_make_artifacts,
+        after=("postgres",),
     ),
     Process(
         "airflow-api-server",
@@ -169,6 +174,7 @@ PROCESSES: Final[tuple[Process, ...]] = (
         port=lambda settings: settings.airflow_port,
         url=airflow_url,
         prepare=write_passwords,
+        after=("postgres",),
         runs_with_airflow=True,
     ),
     Process(
@@ -179,6 +185,8 @@ PROCESSES: Final[tuple[Process, ...]] = (
         # Logs are read from the disk that all parts share; the log server would listen on every address.
         _airflow_command("scheduler", "--skip-serve-logs"),
         airflow_environment,
+        # One that wins the race against the API server fails its first tasks.
+        after=("airflow-api-server",),
         runs_with_airflow=True,
     ),
     Process(
@@ -188,6 +196,7 @@ PROCESSES: Final[tuple[Process, ...]] = (
         health.dag_processor_is_well,
         _airflow_command("dag-processor"),
         airflow_environment,
+        after=("airflow-api-server",),
         runs_with_airflow=True,
     ),
     Process(
@@ -199,6 +208,7 @@ PROCESSES: Final[tuple[Process, ...]] = (
         _serving_environment,
         port=lambda settings: settings.serving_port,
         url=_local(lambda settings: settings.serving_port),
+        after=("postgres", "redis"),
     ),
     Process(
         "recorder",
@@ -207,6 +217,7 @@ PROCESSES: Final[tuple[Process, ...]] = (
         health.recorder_is_well,
         command=lambda _: [_PYTHON, "-m", "serving.recorder"],
         environment=lambda _: {"OMP_NUM_THREADS": "1"},
+        after=("postgres", "redis"),
     ),
     Process(
         "risk-refresh",
@@ -214,6 +225,7 @@ PROCESSES: Final[tuple[Process, ...]] = (
         3,
         _well_while_it_runs,
         command=lambda _: [_PYTHON, "-m", "sentinel_core.local.nightly"],
+        after=("postgres", "redis"),
         runs_with_airflow=False,
     ),
 )

@@ -19,7 +19,7 @@ from sentinel_core.local.reporter import Reporter
 from sentinel_core.local.supervisor import Supervisor
 from sentinel_core.settings import Settings
 
-_HEALTHY_SECONDS: Final = 240.0
+_HEALTHY_SECONDS: Final = 300.0
 _STARTS: Final = 3
 """So often a process may die before it was well once; then starting it again is no use."""
 
@@ -30,29 +30,41 @@ def selected(settings: Settings, *, airflow: bool) -> list[Process]:
 
 
 def start(settings: Settings, supervisor: Supervisor, processes: Sequence[Process], reporter: Reporter) -> list[str]:
-    """Start processes that do not wait for each other, wait until all are well, return those that were not running.
+    """Start processes, each once those it comes after are well, and wait for all; return those that were not running.
 
-    Raises `LocalError` with the last line of its log where one dies again and again, or is not well within 240 s.
+    What is named in `Process.after` and not among `processes` is taken to be well. Raises `LocalError` with the last
+    line of its log where one dies again and again, or is not well within 300 s.
     """
     states = supervisor.states()
     fresh = [process.name for process in processes if not states[process.name].running]
     if not processes:
         return fresh
-    for process in processes:
-        supervisor.launch(process.name)
     with reporter.step(_titles(processes)) as tell, ThreadPoolExecutor(max_workers=len(processes)) as pool:
         waiting = list(processes)
-        pids: dict[str, set[int]] = {process.name: set() for process in processes}
+        pids: dict[str, set[int]] = {}
         deadline = time.monotonic() + _HEALTHY_SECONDS
         while waiting:
-            _check_alive(settings, supervisor, waiting, pids)
-            well = list(pool.map(lambda process: process.healthy(settings), waiting))
-            waiting = [process for process, is_well in zip(waiting, well, strict=True) if not is_well]
-            if waiting:
+            launched = _launch(supervisor, waiting, pids)
+            _check_alive(settings, supervisor, launched, pids)
+            well = list(pool.map(lambda process: process.healthy(settings), launched))
+            done = {process.name for process, is_well in zip(launched, well, strict=True) if is_well}
+            waiting = [process for process in waiting if process.name not in done]
+            if waiting and not done:
                 tell(f"waiting for {', '.join(process.name for process in waiting)}")
                 _check_time(settings, waiting[0], deadline)
                 time.sleep(0.1)
     return fresh
+
+
+def _launch(supervisor: Supervisor, waiting: Sequence[Process], pids: dict[str, set[int]]) -> list[Process]:
+    """Launch what waits for nothing any more; return all that is launched and not yet well."""
+    names = {process.name for process in waiting}
+    launched = [process for process in waiting if names.isdisjoint(process.after)]
+    for process in launched:
+        if process.name not in pids:
+            supervisor.launch(process.name)
+            pids[process.name] = set()
+    return launched
 
 
 def _titles(processes: Collection[Process]) -> str:

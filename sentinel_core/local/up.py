@@ -28,6 +28,8 @@ from sentinel_core.local.training import train_by_airflow, train_in_process
 from sentinel_core.settings import Settings
 
 _STOP_SECONDS: Final = 60.0
+_HISTORY: Final = "history.json"
+"""Notes in SENTINEL_HOME/state that the training history was loaded; nothing loads it over live transactions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +57,17 @@ def up(settings: Settings, *, rows: int, airflow: bool, clock: Callable[[], date
         supervisor.start(settings, processes)
         if not resumed:
             remember_settings(settings)
-        stage = {order: [process for process in processes if process.order == order] for order in range(4)}
-        started = start(settings, supervisor, stage[0], reporter)
+        stores, platform, service = ([p for p in processes if p.order in orders] for orders in ((0,), (1, 2), (3,)))
+        started = start(settings, supervisor, stores, reporter)
         with reporter.step("Databases and their schemas"):
             migrate_all(settings, airflow=airflow)
-        started += start(settings, supervisor, stage[1], reporter)
-        started += start(settings, supervisor, stage[2], reporter)
+        if _history_loaded(settings):
+            # There was a model to serve, and it is on the disk: everything starts side by side.
+            platform, service = platform + service, []
+        started += start(settings, supervisor, platform, reporter)
         version, trained = _ensure_model(settings, rows, reporter, airflow=airflow, resumed=resumed)
         _ensure_history(settings, clock(), reporter)
-        started += start(settings, supervisor, stage[3], reporter)
+        started += start(settings, supervisor, service, reporter)
         answers: tuple[Answer, ...] = ()
         if "serving" in started:
             with reporter.step("Two demo transactions"):
@@ -139,15 +143,20 @@ def _ensure_history(settings: Settings, now: datetime, reporter: Reporter) -> No
     from sentinel_core.flows.history import load_history
     from sentinel_core.flows.risk import refresh_risk
 
-    state = Layout.of(settings).state
-    marker = state / "history.json"
-    training = _read(state / "last_training.json")
-    if not training or _read(marker):
+    training = _read(Layout.of(settings).state / "last_training.json")
+    if not training or _history_loaded(settings):
         return
     with reporter.step("The training history, into PostgreSQL and Redis") as tell:
         load_history(settings, training["snapshot"], now=now, progress=tell)
         refresh_risk(settings, now=now, progress=tell)
-    write_private(marker, json.dumps({"snapshot": training["snapshot"], "loaded_at": now.isoformat()}) + "\n")
+    write_private(
+        Layout.of(settings).state / _HISTORY,
+        json.dumps({"snapshot": training["snapshot"], "loaded_at": now.isoformat()}) + "\n",
+    )
+
+
+def _history_loaded(settings: Settings) -> bool:
+    return bool(_read(Layout.of(settings).state / _HISTORY))
 
 
 def _read(path: Path) -> Mapping[str, Any]:
