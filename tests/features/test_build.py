@@ -178,3 +178,17 @@ def test_a_user_who_comes_back_after_the_horizon_starts_cold() -> None:
     values = build_offline(to_events(rows), None).values
     history = slice(FEATURE_NAMES.index("user_txn_count_1h"), FEATURE_NAMES.index("location_change_flag") + 1)
     assert values[1, history].tobytes() == values[2, history].tobytes()
+
+
+def test_of_many_simultaneous_events_the_one_that_arrived_last_is_the_last() -> None:
+    """In a history that has to be sorted: of 500 events at three moments, those of one moment stay in their order."""
+    random = np.random.default_rng(0)
+    rows = [Row("a", START + int(moment) * HOUR, device=f"d{i}") for i, moment in enumerate(random.integers(0, 3, 500))]
+    last = max((row for row in enumerate(rows) if row[1].time == START + 2 * HOUR), key=lambda row: row[0])[1]
+    rows += [Row("a", START + 3 * HOUR, device=last.device), Row("a", START + 3 * HOUR - 1, device=last.device)]
+    world = World(rows)
+    built = offline(world)
+    judge(world, built, [*range(480, 502)])
+    assert built.values[-2:, FEATURE_NAMES.index("device_change_flag")].tolist() == [0, 0]
+    for i in range(480, 502):
+        assert online(world, i).values[0].tobytes() == built.values[i].tobytes()
