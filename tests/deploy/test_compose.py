@@ -41,7 +41,7 @@ def test_it_follows_the_compose_specification() -> None:
 
 
 def test_every_process_of_make_up_is_a_service(services: dict[str, Any]) -> None:
-    beside_airflow = {name for name, process in PROCESS.items() if process.runs_with_airflow}
+    beside_airflow = {name for name, process in PROCESS.items() if process.runs_with_airflow is not False}
     assert set(services) == beside_airflow | {MIGRATIONS}
 
 
