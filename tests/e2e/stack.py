@@ -84,6 +84,10 @@ class Checkout:
         """Give `sentinel … --json`; return the document."""
         return json.loads(self._run([".venv/bin/sentinel", *arguments, "--json"]))
 
+    def shell(self, command: str) -> str:
+        """Give a line of a shell, as a document shows it."""
+        return self._run(["bash", "-euo", "pipefail", "-c", command])
+
     def begin_up(self) -> subprocess.Popen[bytes]:
         """Start `sentinel up` and do not wait for it."""
         return subprocess.Popen(

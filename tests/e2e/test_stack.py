@@ -123,6 +123,19 @@ def test_a_prediction_is_read_back_from_postgresql(checkout: Checkout, arrival: 
     assert _predict(checkout, "e2e-1")["cached"] is True
 
 
+def test_every_command_of_the_readme_works(checkout: Checkout, arrival: dict[str, Any]) -> None:
+    readme = (checkout.root / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```bash\n(.*?)```", readme, re.DOTALL)
+    # The checkout came up by the first; the other two are what CI runs, this test included.
+    scripts = [re.sub(r"^make (up|test|check)$\n", "", block, flags=re.MULTILINE) for block in blocks]
+    scripts = [script.replace(":8000", f":{checkout.settings.serving_port}") for script in scripts if script]
+    assert len(scripts) >= 3
+    printed = "".join(checkout.shell(script) for script in scripts)
+    assert '"fraud_score"' in printed
+    assert arrival["model_version"] in printed
+    assert (checkout.root / "demo-features.parquet").stat().st_size > 0
+
+
 def test_the_second_time_everything_is_in_place(checkout: Checkout, arrival: dict[str, Any]) -> None:
     again = checkout.make_up(ROWS)
     assert (again["started"], again["trained"], again["answers"]) == ([], False, [])
