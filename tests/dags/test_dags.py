@@ -80,9 +80,8 @@ def test_the_training_reads_as_its_pipeline(bag: Any) -> None:
 
 
 def test_the_trigger_form_offers_what_the_flows_take(bag: Any) -> None:
-    from sentinel_core.training.candidates import CANDIDATES
-
     from sentinel_core.flows.ingest import SOURCES, Request
+    from sentinel_core.training.candidates import CANDIDATES
 
     dag = bag["dags"]["fraud_training"]
     assert Request.of(dag["params"]) == Request()
