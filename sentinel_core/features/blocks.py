@@ -72,8 +72,10 @@ class Histories:
         """Take one contiguous array of `RECORD` a row."""
         lengths = np.array([len(history) for history in histories], dtype=np.int64)
         # Joining bytes is 300 times faster than joining structured arrays, which NumPy does field by field.
-        joined = histories[0] if len(histories) == 1 else b"".join(cast("Sequence[bytes]", histories))
-        records = np.frombuffer(joined, dtype=RECORD)
+        if len(histories) == 1:
+            records = histories[0]
+        else:
+            records = np.frombuffer(b"".join(cast("Sequence[bytes]", histories)), dtype=RECORD)
         names = ("time", "cents", "device", "country", "merchant")
         return cls(lengths, *(records[name] for name in names))
 
@@ -131,6 +133,7 @@ def row_block(rows: Events, histories: Histories, kind: EntityKind) -> tuple[Blo
         row_merchant=rows.merchant,
         floor=floor,
         end=np.maximum(end, floor),
+        owner=np.arange(len(rows)).repeat(histories.lengths),
     )
     return block, late
 

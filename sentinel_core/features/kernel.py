@@ -41,7 +41,8 @@ class Block:
 
     `key`, `cents`, `device`, `country`, `merchant` have one element an event, in the order of `key`. The
     `row_*` arrays, `end` and `floor` have one element a row: the row's history is events[floor:end],
-    and `row_key` lies as far above the key of an event of its entity as it is later (µs).
+    and `row_key` lies as far above the key of an event of its entity as it is later (µs). `owner` names
+    the one row that each event is in the history of; without it row i is event i itself.
     """
 
     key: Int
@@ -56,6 +57,7 @@ class Block:
     row_merchant: Hash
     floor: Int
     end: Int
+    owner: Int | None = None
 
 
 def history_features(block: Block) -> dict[str, NDArray[Any]]:
@@ -157,28 +159,34 @@ def _changed(now: Hash, before: Hash) -> NDArray[np.bool_]:
 
 
 def _familiarity(block: Block, first: Int) -> dict[str, NDArray[Any]]:
-    """Return how many events of the window events[first:end] share the row's device, country and merchant.
-
-    The three columns are laid end to end: a count is the number of places that hold the row's value between two
-    edges, by two searches among (value, place) pairs in order.
-    """
+    """Return how many events of the window events[first:end] share the row's device, country and merchant."""
+    values = (block.device, block.country, block.merchant)
+    wanted = np.concatenate((block.row_device, block.row_country, block.row_merchant)).reshape(3, -1)
+    if block.owner is None:
+        counts = np.concatenate([_same_before(column, first) for column in values]).reshape(3, -1)
+    else:
+        same = np.zeros((3, len(block.key) + 1), dtype=np.int64)
+        same[:, 1:] = np.concatenate(values).reshape(3, -1) == wanted.take(block.owner, axis=1)
+        same.cumsum(axis=1, out=same)
+        counts = same.take(block.end, axis=1) - same.take(first, axis=1)
+    counts *= wanted != 0
     names = ("user_device_count_30d", "user_country_count_30d", "user_merchant_count_30d")
-    values, wanted = (
-        np.concatenate(columns)
-        for columns in (
-            (block.device, block.country, block.merchant),
-            (block.row_device, block.row_country, block.row_merchant),
-        )
-    )
-    rows, events = len(block.end), len(block.key)
-    if events == 0:
-        return dict.fromkeys(names, np.zeros(rows, dtype=np.int64))
-    known, code = np.unique(values, return_inverse=True)
-    span = len(values) + 1
-    places = np.sort(code * span + np.arange(len(values)))
-    found = np.minimum(known.searchsorted(wanted), len(known) - 1)
-    base = found * span + (np.arange(len(names)) * events).repeat(rows)
-    edges = places.searchsorted(np.stack((base + np.tile(first, 3), base + np.tile(block.end, 3))))
-    same = (known[found] == wanted) & (wanted != 0)
-    counts = np.where(same, edges[1] - edges[0], 0).reshape(len(names), rows)
     return dict(zip(names, counts, strict=True))
+
+
+def _same_before(values: Hash, first: Int) -> Int:
+    """Return how many of values[first[i]:i] equal values[i], for each i.
+
+    Sorted by (value, place), equal values stand together: a count is the distance from the first one in the window,
+    found by one search whose targets ascend where `first` does.
+    """
+    place_bits = len(values).bit_length()
+    order = values.argsort(kind="stable")
+    in_order = values[order]
+    group = np.zeros(len(values), dtype=np.int64)
+    np.cumsum(in_order[1:] != in_order[:-1], out=group[1:])
+    group <<= place_bits
+    begin = (group | order).searchsorted(group | first[order])
+    counts = np.empty(len(values), dtype=np.int64)
+    counts[order] = np.arange(len(values)) - begin
+    return counts
