@@ -98,7 +98,10 @@ def to_skops(estimator: Any) -> bytes:
     skops names its parts by memory addresses and stamps them with the time; here they are numbered in order of
     appearance and have one date. Raises `TrainingError` for an estimator with types that were not reviewed.
     """
-    import skops.io
+    with warnings.catch_warnings():
+        # skops asks every loaded module for every name of scipy.special; Airflow's modules answer each with a warning.
+        warnings.simplefilter("ignore")
+        import skops.io
 
     blob = skops.io.dumps(estimator)
     unknown = set(skops.io.get_untrusted_types(data=blob)) - set(TRUSTED_TYPES)
