@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +17,7 @@ from sentinel_core.datasets.snapshot import Snapshot, load_snapshot
 from sentinel_core.errors import TrainingError
 from sentinel_core.features.build import build_offline
 from sentinel_core.features.catalog import FEATURE_NAMES, catalogue_hash
+from sentinel_core.features.entities import USER, EntityKind
 from sentinel_core.features.risk import RiskHistory, RiskTable, served_midnight
 from sentinel_core.flows import Progress, silent
 from sentinel_core.schema import CATEGORY_COLUMNS, MICROS_PER_SECOND, to_micros
@@ -88,7 +89,8 @@ def build_feature_set(settings: Settings, snapshot: str, *, progress: Progress =
     What was built before is not built again; the folder appears whole or not at all. Raises `DataError` for a snapshot
     that is not there or holds an amount out of bounds.
     """
-    identity = f"{snapshot}-{catalogue_hash()}"
+    kind = replace(USER, cap=settings.user_history_cap)
+    identity = f"{snapshot}-{catalogue_hash()}" + (f"-cap{kind.cap}" if kind != USER else "")
     target = settings.home / "features" / identity
     if not target.exists():
         taken = load_snapshot(settings.home, snapshot)
@@ -96,7 +98,7 @@ def build_feature_set(settings: Settings, snapshot: str, *, progress: Progress =
         target.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=".making-", dir=target.parent))
         try:
-            _build(taken, made)
+            _build(taken, made, kind)
             made.chmod(0o755)
             made.rename(target)
         except OSError:
@@ -177,14 +179,14 @@ def _require_labels(snapshot: Snapshot) -> None:
             )
 
 
-def _build(snapshot: Snapshot, folder: Path) -> None:
+def _build(snapshot: Snapshot, folder: Path, kind: EntityKind) -> None:
     import pandas as pd
 
     frame = snapshot.frame()
     delay = pd.Timedelta(days=snapshot.manifest["label_delay_days"]).to_pytimedelta()
     events = to_events(frame, ids=False)
     risk = RiskHistory(events, to_labels(frame, delay), int(delay.total_seconds() * MICROS_PER_SECOND))
-    np.save(folder / VALUES, build_offline(events, risk).values)
+    np.save(folder / VALUES, build_offline(events, risk, kind=kind).values)
     # What serving falls back to: the table that serves the moment at which training stood.
     clock = int(served_midnight(to_micros(snapshot.as_of)))
     (folder / RISK).write_bytes(risk.at(clock).to_bytes())
