@@ -35,9 +35,10 @@ log = get_logger(__name__)
 def read_settings() -> Settings:
     """Read the settings; a bundle inside the Bento is served unless SENTINEL_BUNDLE names another."""
     settings = load_settings()
-    if settings.bundle is None and (BUNDLE_INSIDE / "bundle.json").is_file():
-        settings = settings.model_copy(update={"bundle": BUNDLE_INSIDE})
-    return settings
+    # An empty SENTINEL_BUNDLE, as compose files leave it, is none.
+    given = None if settings.bundle == Path() else settings.bundle
+    inside = BUNDLE_INSIDE if (BUNDLE_INSIDE / "bundle.json").is_file() else None
+    return settings.model_copy(update={"bundle": given or inside})
 
 
 def now() -> datetime:
