@@ -19,6 +19,7 @@ from tests.e2e.stack import Checkout, kill, until
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 ROWS = 100_000
+BEGUN = datetime.now(UTC)
 NAMES = {
     "postgres",
     "redis",
@@ -52,7 +53,7 @@ def arrival(first: tuple[dict[str, Any], bool]) -> dict[str, Any]:
     return first[0]
 
 
-def _predict(checkout: Checkout, transaction_id: str) -> dict[str, Any]:
+def _ask(checkout: Checkout, transaction_id: str) -> httpx.Response:
     payload = {
         "transaction_id": transaction_id,
         "user_id": "somebody-new",
@@ -60,10 +61,14 @@ def _predict(checkout: Checkout, transaction_id: str) -> dict[str, Any]:
         "merchant_id": "m-1",
         "merchant_category": "grocery",
         "transaction_type": "purchase",
-        "timestamp": datetime.now(UTC).isoformat(),
+        "timestamp": BEGUN.isoformat(),
     }
     url = f"http://127.0.0.1:{checkout.settings.serving_port}/api/v1/predict"
-    answer = httpx.post(url, json=payload, timeout=30, trust_env=False)
+    return httpx.post(url, json=payload, timeout=30, trust_env=False)
+
+
+def _predict(checkout: Checkout, transaction_id: str) -> dict[str, Any]:
+    answer = _ask(checkout, transaction_id)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
@@ -143,12 +148,18 @@ def test_the_second_time_everything_is_in_place(checkout: Checkout, arrival: dic
 
 
 def test_a_killed_service_comes_back_by_itself(checkout: Checkout, arrival: dict[str, Any]) -> None:
+    before = {process.pid for process in orphans.find(checkout.settings, "serving")}
     killed = checkout.processes()["serving"]["pid"]
+    assert killed in before
     kill(killed)
 
     def is_back() -> bool:
-        serving = checkout.processes()["serving"]
-        return bool(serving["pid"] not in (killed, None) and serving["healthy"])
+        # What is left of the killed one may answer, and then refuse, until the new one has taken over.
+        try:
+            answered = _ask(checkout, "e2e-2").status_code == 200
+        except httpx.TransportError:
+            return False
+        return answered and before.isdisjoint(p.pid for p in orphans.find(checkout.settings, "serving"))
 
     until(is_back, 120)
     assert _predict(checkout, "e2e-2")["model_version"] == arrival["model_version"]
