@@ -6,10 +6,12 @@ import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from sentinel_core.datasets.snapshot import load_snapshot
 from sentinel_core.errors import EmptyDataError
 from sentinel_core.flows.state import read_last_training
-from sentinel_core.schema import BANK_TRANSFER, REQUEST_COLUMNS
+from sentinel_core.schema import REQUEST_COLUMNS
 from sentinel_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,10 +22,11 @@ PAST: Final = 20
 
 
 def demo_transactions(settings: Settings, now: datetime) -> list[tuple[str, dict[str, Any]]]:
-    """Make two requests at `now` for one user of the last training's snapshot: (title, payload), ordinary one first.
+    """Make two requests for one user of the last training's snapshot: (title, payload), the ordinary one first.
 
     The user has at least 20 legitimate transactions and fell victim to a known fraud; the ordinary request repeats
-    their most usual payment, the fraudulent one that fraud. Raises `EmptyDataError` where no user has such a past.
+    their most usual payment, the fraudulent one that fraud at `now`. Raises `EmptyDataError` where there is no such
+    user.
     """
     snapshot = load_snapshot(settings.home, read_last_training(settings)["snapshot"])
     frame = snapshot.frame()
@@ -36,21 +39,25 @@ def demo_transactions(settings: Settings, now: datetime) -> list[tuple[str, dict
             f"expected a known fraud of a user with {PAST} transactions in the snapshot {snapshot.id}, found none.",
             remedy="Train on more rows.",
         )
-    victim = known.loc[_obviousness(known).idxmax()]
+    victim = known.loc[_obviousness(known, legitimate).idxmax()]
     usual = legitimate[legitimate["user_id"] == victim["user_id"]]
     ordinary = usual.loc[(usual["amount"] - usual["amount"].median()).abs().idxmin()]
     return [
-        ("an ordinary purchase", _payload(ordinary, "ordinary", now)),
-        ("a stolen account", _payload(victim, "fraudulent", now + timedelta(seconds=1))),
+        ("an ordinary payment", _payload(ordinary, "ordinary", now - timedelta(seconds=1))),
+        ("a fraudulent payment", _payload(victim, "fraudulent", now)),
     ]
 
 
-def _obviousness(known: pd.DataFrame) -> pd.Series[float]:
-    """Rank frauds for a demonstration: large for their user, transfers first; no model is asked."""
-    ratio = known["amount"] / known["median"].clip(lower=1.0)
-    if "transaction_type" in known:
-        ratio = ratio.where(known["transaction_type"].eq(BANK_TRANSFER).fillna(False), ratio / 1000)
-    return ratio
+def _obviousness(known: pd.DataFrame, legitimate: pd.DataFrame) -> pd.Series[float]:
+    """Rank frauds for a demonstration: foreign to their user's past, and large for it; no model is asked."""
+    import pandas as pd
+
+    foreign = pd.Series(0.0, index=known.index)
+    for column in ("device_id", "location_country"):
+        if column in known:
+            past = pd.MultiIndex.from_frame(legitimate[["user_id", column]])
+            foreign += ~pd.MultiIndex.from_frame(known[["user_id", column]]).isin(past)
+    return foreign * 10 + np.log(known["amount"] / known["median"].clip(lower=1.0))
 
 
 def _payload(row: Any, title: str, now: datetime) -> dict[str, Any]:

@@ -97,6 +97,6 @@ def test_the_demonstration_shows_one_user_twice(settings: Settings, snapshot: st
     assert first.user_id == second.user_id
     assert first.timestamp is not None
     assert second.timestamp is not None
-    assert NOW == first.timestamp < second.timestamp
+    assert first.timestamp < second.timestamp == NOW
     assert second.amount > first.amount
     assert first.transaction_id != second.transaction_id
