@@ -117,8 +117,11 @@ def _show_training(outcome: dict[str, Any]) -> None:
         rows.append((best, row["model"], *(f"{row[metric]:.4f}" for metric in _METRICS), f"{row['seconds']:.0f}"))
     print_table(("", "model", *_METRICS, "seconds"), rows)
     typer.echo("")
-    checks = [("passed" if c["passed"] else "FAILED", c["name"], c["found"]) for c in outcome["verdict"]["checks"]]
-    print_table(("gate", "check", "found"), checks)
+    checks = [
+        ("passed" if c["passed"] else "FAILED", c["name"], _short(c["value"]), _short(c["low"]), _short(c["bound"]))
+        for c in outcome["verdict"]["checks"]
+    ]
+    print_table((f"gate: {outcome['verdict']['profile']}", "check", "value", "lower end", "must exceed"), checks)
     stage = "Production" if outcome["promoted"] else "Staging"
     typer.echo(f"\n{outcome['version']} ({outcome['model']}) is in {stage}.\nMLflow: {outcome['mlflow_url']}")
 

@@ -211,7 +211,8 @@ def _too_much_removed(share: float, limit: float) -> Failure:
 
 
 def _failed(report: ValidationReport, suite: str) -> ValidationError:
-    kept = f" The {report.rejected_rows:,} rejected rows are in {report.rejected}." if report.rejected else ""
+    count = f"{report.rejected_rows:,} rejected {'row is' if report.rejected_rows == 1 else 'rows are'}"
+    kept = f" {count} kept in {report.rejected}." if report.rejected else ""
     return ValidationError(
         f"expected {report.rows:,} rows to satisfy the suite {suite!r}, but {len(report.failures)} of "
         f"{report.evaluated} expectations failed: {'. '.join(f.line() for f in report.failures)}.{kept}",

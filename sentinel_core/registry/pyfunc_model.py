@@ -7,17 +7,17 @@ and returns the calibrated scores that the service gives.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+
+# MLflow evaluates the type hints of `predict` and warns where it cannot.
+import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
+from numpy.typing import NDArray
 
 from sentinel_core.registry.bundle import LoadedBundle, load_bundle
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from numpy.typing import NDArray
 
 BUNDLE = "bundle"
 

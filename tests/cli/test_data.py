@@ -63,7 +63,7 @@ def test_a_failing_file_ends_in_one_line(sentinel: Sentinel, tmp_path: Path) -> 
         message = sentinel.fails(*command)
         assert "between on amount failed for 1 row (row 2: amount=-2.0)" in message
         assert "not_be_null on amount failed for 1 row (row 3: amount=nan)" in message
-        assert "rejected rows are in" in message
+        assert "rejected rows are kept in" in message
 
 
 @pytest.mark.parametrize(

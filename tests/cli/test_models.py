@@ -73,6 +73,20 @@ def test_what_does_not_exist_is_named(sentinel: Sentinel) -> None:
     assert "an earlier version" in sentinel.fails("rollback")
 
 
+@pytest.mark.slow
+def test_a_training_shows_table_and_verdict(sentinel: Sentinel, tmp_path: Path) -> None:
+    rows, floors = tmp_path / "rows.parquet", tmp_path / "floors.toml"
+    floors.write_text("[floors]\nroc_auc = 0.9999\n")
+    sentinel("generate", "--rows", 6000, "--fraud-rate", 0.04, "--end", "2026-06-01T10:00:00", "--out", rows)
+    said = sentinel("train", "--data", rows, "--columns", floors, "--models", "logistic_regression")
+    assert "→  logistic_regression" in said
+    assert "FAILED" in said
+    assert "0.9999" in said
+    (version,) = sentinel.json("models")["versions"]
+    assert version["stage"] == "Staging"
+    assert f"{version['version']} (logistic_regression) is in Staging." in said
+
+
 def test_a_training_has_one_source(sentinel: Sentinel) -> None:
     assert "got --data and --rows" in sentinel.fails("train", "--data", "f.csv", "--rows", 1000)
     assert "got --columns alone" in sentinel.fails("train", "--columns", "map.toml")

@@ -89,7 +89,7 @@ def test_a_failing_suite_says_which_expectation_on_how_many_rows_and_keeps_them(
     folder = tmp_path / "validation" / "s1"
     rejected = pd.read_parquet(folder / "rejected.parquet")
     assert rejected.index.tolist() == [2, 3, 4]
-    assert f"The 3 rejected rows are in {folder / 'rejected.parquet'}" in message
+    assert f"3 rejected rows are kept in {folder / 'rejected.parquet'}" in message
     report = json.loads((folder / "report.json").read_text())
     assert (report["success"], report["rejected_rows"]) == (False, 3)
     assert Path(report["docs"]).is_file()
