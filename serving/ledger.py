@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import ProgrammingError
 
 from sentinel_core.errors import StoreError
-from sentinel_core.schema import Label
+from sentinel_core.schema import Label, Prediction
 from sentinel_core.stores.labels import LabelResult, record_labels
 from sentinel_core.stores.postgres import connected
 from sentinel_core.stores.reading import get_prediction
@@ -24,7 +24,8 @@ T = TypeVar("T")
 CATCH_UP_SECONDS: Final = 2.0
 """How long a read waits for the recorder where an entry that it asks for may still be in the streams."""
 _PAUSE_SECONDS: Final = 0.05
-_PREDICTION: Final = ("fraud_score", "prediction", "confidence", "model_version", "degraded")
+_ANSWER: Final = {"inference_time_ms": "prediction_time_ms"}
+"""The fields of a `Prediction` whose column has another name."""
 
 
 class Ledger:
@@ -55,8 +56,8 @@ class Ledger:
         row = await self._run(lambda conn: get_prediction(conn, transaction_id))
         if row is None or row["fraud_score"] is None or row["prediction"] is None:
             return None
-        answer = {"transaction_id": transaction_id} | {name: row[name] for name in _PREDICTION}
-        return answer | {"inference_time_ms": row["prediction_time_ms"]}
+        # In the order of the first answer: a repetition is the same to the byte, wherever it was found.
+        return {name: row[_ANSWER.get(name, name)] for name in Prediction.model_fields if name != "cached"}
 
     async def add_labels(self, labels: Sequence[Label]) -> list[LabelResult]:
         """Record labels, return what became of each; transactions that were just answered are waited for."""
