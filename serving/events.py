@@ -32,6 +32,7 @@ def to_events(items: Sequence[Identified]) -> Events:
         user=_hashes([t.user_id for t in given]),
         merchant=_hashes([t.merchant_id for t in given]),
         device=_hashes([t.device_id for t in given]),
+        address=_hashes([t.ip_address for t in given]),
         country=_hashes([t.location_country for t in given]),
         time=np.array([to_micros(item.timestamp) for item in items], np.int64),
         cents=np.array([to_cents(t.amount) for t in given], np.int64),

@@ -37,6 +37,7 @@ def to_events(frame: pd.DataFrame, *, first_arrival: int = 0, ids: bool = True) 
         user=_hashed(frame, "user_id"),
         merchant=_hashed(frame, "merchant_id"),
         device=_hashed(frame, "device_id"),
+        address=_hashed(frame, "ip_address"),
         country=_hashed(frame, "location_country"),
         time=micros(frame["timestamp"]),
         cents=exact_cents(amounts),

@@ -86,10 +86,10 @@ class Arrivals:
             seen.append(self.order[before[-kind.cap :]])
             size += len(seen[-1])
             if size >= GATHERED_EVENTS:
-                yield np.array(rows), Histories.gather(events, seen)
+                yield np.array(rows), Histories.gather(events, seen, kind)
                 rows, seen, size = [], [], 0
         if rows:
-            yield np.array(rows), Histories.gather(events, seen)
+            yield np.array(rows), Histories.gather(events, seen, kind)
 
 
 def _arrange(events: Events, entity: Hash) -> tuple[Int, Int, Int]:

@@ -7,15 +7,15 @@ A row more than L behind the newest event before it is late: it sees nothing and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel_core.features.entities import RECORD, EntityKind
-from sentinel_core.features.events import Bool, Events, Hash, Int
+from sentinel_core.features.entities import EntityKind
+from sentinel_core.features.events import Bool, Events, Int
 from sentinel_core.features.kernel import Block
 
 MAX_KEY: Final = 2**62
@@ -52,52 +52,48 @@ def _ordered(events: Events, base: Int, first: Int, kind: EntityKind) -> Block:
     end = np.arange(len(key), dtype=np.int64)
     horizon = key.searchsorted(key - (kind.longest_window_us + kind.lateness_us), side="right")
     floor = np.maximum(np.maximum(first, horizon), end - kind.cap)
-    columns = (events.cents, events.device, events.country, events.merchant)
-    return Block(key, *columns, key, *columns, floor, end)
+    columns = _columns(events, kind)
+    return Block(key, columns, key, columns, floor, end)
+
+
+def _columns(events: Events, kind: EntityKind) -> dict[str, NDArray[Any]]:
+    return {name: getattr(events, name) for name in kind.seen}
 
 
 @dataclass(frozen=True, slots=True)
 class Histories:
-    """Histories of rows laid end to end: row i owns `lengths[i]` events, simultaneous ones in order of arrival."""
+    """Histories of rows laid end to end: row i owns `lengths[i]` events, simultaneous ones in order of arrival.
+
+    `columns` holds what the kernel looks at in the records of a kind, by name.
+    """
 
     lengths: Int
     time: Int
-    cents: Int
-    device: Hash
-    country: Hash
-    merchant: Hash
+    columns: Mapping[str, NDArray[Any]]
 
     @classmethod
-    def of_records(cls, histories: Sequence[NDArray[Any]]) -> Histories:
-        """Take one contiguous array of `RECORD` a row."""
+    def of_records(cls, histories: Sequence[NDArray[Any]], kind: EntityKind) -> Histories:
+        """Take one contiguous array of the kind's records a row."""
         lengths = np.array([len(history) for history in histories], dtype=np.int64)
         # Joining bytes is 300 times faster than joining structured arrays, which NumPy does field by field.
         if len(histories) == 1:
             records = histories[0]
         else:
-            records = np.frombuffer(b"".join(cast("Sequence[bytes]", histories)), dtype=RECORD)
-        names = ("time", "cents", "device", "country", "merchant")
-        return cls(lengths, *(records[name] for name in names))
+            records = np.frombuffer(b"".join(cast("Sequence[bytes]", histories)), dtype=kind.record)
+        return cls(lengths, records["time"], {name: records[name] for name in kind.seen})
 
     @classmethod
-    def gather(cls, events: Events, seen: Sequence[Int]) -> Histories:
+    def gather(cls, events: Events, seen: Sequence[Int], kind: EntityKind) -> Histories:
         """Take one array of row numbers of `events` a row."""
         lengths = np.array([len(rows) for rows in seen], dtype=np.int64)
         rows = np.concatenate(seen)
-        return cls(
-            lengths,
-            events.time[rows],
-            events.cents[rows],
-            events.device[rows],
-            events.country[rows],
-            events.merchant[rows],
-        )
+        return cls(lengths, events.time[rows], {name: getattr(events, name)[rows] for name in kind.seen})
 
     @classmethod
-    def none(cls, rows: int) -> Histories:
+    def none(cls, rows: int, kind: EntityKind) -> Histories:
         """Give each of some rows an empty history."""
-        nothing, nobody = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.uint64)
-        return cls(np.zeros(rows, dtype=np.int64), nothing, nothing, nobody, nobody, nobody)
+        nothing = np.zeros(0, dtype=np.int64)
+        return cls(np.zeros(rows, dtype=np.int64), nothing, dict.fromkeys(kind.seen, nothing))
 
 
 def row_block(rows: Events, histories: Histories, kind: EntityKind) -> tuple[Block, Bool]:
@@ -122,15 +118,9 @@ def row_block(rows: Events, histories: Histories, kind: EntityKind) -> tuple[Blo
     floor = np.maximum(first, upto - kind.cap)
     block = Block(
         key=key,
-        cents=histories.cents,
-        device=histories.device,
-        country=histories.country,
-        merchant=histories.merchant,
+        columns=histories.columns,
         row_key=row_key,
-        row_cents=rows.cents,
-        row_device=rows.device,
-        row_country=rows.country,
-        row_merchant=rows.merchant,
+        row=_columns(rows, kind),
         floor=floor,
         end=np.maximum(end, floor),
         owner=np.arange(len(rows)).repeat(histories.lengths),
@@ -160,9 +150,6 @@ def _limited(key: Int, row_key: Int, histories: Histories, kind: EntityKind) -> 
     limited = Histories(
         np.bincount(row[seen], minlength=n),
         histories.time[seen],
-        histories.cents[seen],
-        histories.device[seen],
-        histories.country[seen],
-        histories.merchant[seen],
+        {name: column[seen] for name, column in histories.columns.items()},
     )
     return key[seen], limited, late

@@ -5,20 +5,22 @@ Both assemble the same columns from the same functions; they differ in where his
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sentinel_core.features.arrivals import Arrivals
+from sentinel_core.features.attempts import attempt_features, first_attempts
 from sentinel_core.features.blocks import Histories, ordered_blocks, row_block
 from sentinel_core.features.calendar import calendar
 from sentinel_core.features.catalog import CATALOGUE, POSITION
-from sentinel_core.features.entities import USER, EntityKind
-from sentinel_core.features.events import Bool, Events, Int
-from sentinel_core.features.kernel import history_features
+from sentinel_core.features.entities import TOUCHED, USER, EntityKind
+from sentinel_core.features.events import Bool, Events, Int, Stamps
+from sentinel_core.features.kernel import Block, history_features
 from sentinel_core.features.risk import RiskHistory, RiskTable, served_midnight
 from sentinel_core.features.transaction import transaction_features
 
@@ -39,13 +41,32 @@ class Vectors:
     risk_as_of: Int
 
 
+@dataclass(frozen=True, slots=True)
+class Touches:
+    """What entities of one kind knew when rows of a micro-batch arrived.
+
+    `rows` are the places of those rows, `time` (µs) what the entity noted for each, and `histories[i]` the records
+    (`EntityKind.record`) that arrived before rows[i].
+    """
+
+    rows: Int
+    time: Int
+    histories: Sequence[NDArray[Any]]
+
+
 def build_offline(
-    events: Events, risk: RiskHistory | None, *, kind: EntityKind = USER, risk_as_of: Int | None = None
+    events: Events,
+    risk: RiskHistory | None,
+    *,
+    kind: EntityKind = USER,
+    risk_as_of: Int | None = None,
+    stamps: Mapping[str, Stamps] | None = None,
 ) -> Vectors:
     """Build the vector of every event of a table, in its order; each row sees only what arrived before it.
 
     `risk_as_of` (µs, shape (n,), 0 for the empty table) names the midnights that were used online; without it each
-    row takes the table that serves its time. Without `risk` every row takes the empty table.
+    row takes the table that serves its time. Without `risk` every row takes the empty table. `stamps` holds, by the
+    name of an entity kind, what was noted online; without it entities saw the rows in the order of the table.
     """
     n = len(events)
     values = np.empty((n, len(CATALOGUE)), dtype=np.float32)
@@ -57,22 +78,32 @@ def build_offline(
         by_risk = risk.lookup(events, as_of)
     _put(values, slice(None), by_risk)
     _put(values, slice(None), {**transaction_features(events), **calendar(events.time)})
-    late = _put_histories(values, events, kind)
+    late = _put_histories(values, events, kind, history_features)
+    for touched in TOUCHED:
+        rows, seen = _touching(events, touched, (stamps or {}).get(touched.name))
+        _put(values, slice(None), first_attempts(events, touched))
+        _put_histories(values, seen, touched, partial(attempt_features, kind=touched), rows)
     return Vectors(values, late, as_of)
 
 
 def build_online(
-    events: Events, histories: Sequence[NDArray[Any]], risk: RiskTable, *, kind: EntityKind = USER
+    events: Events,
+    histories: Sequence[NDArray[Any]],
+    risk: RiskTable,
+    *,
+    kind: EntityKind = USER,
+    touches: Mapping[str, Touches] | None = None,
 ) -> Vectors:
     """Build the vectors of a micro-batch; `histories[i]` holds the records (`RECORD`) that arrived before row i.
 
-    The histories may hold more than the limits let a row see (a store trims lazily); they are applied here.
+    `touches` holds, by the name of an entity kind, what its entities knew. Histories may hold more than the limits let
+    a row see (a store trims lazily); they are applied here.
     """
     n = len(events)
     values = np.empty((n, len(CATALOGUE)), dtype=np.float32)
     if n == 0:
         return Vectors(values, np.zeros(0, dtype=np.bool_), np.zeros(0, dtype=np.int64))
-    block, late = row_block(events, Histories.of_records(histories), kind)
+    block, late = row_block(events, Histories.of_records(histories, kind), kind)
     columns = (
         transaction_features(events)
         | calendar(events.time)
@@ -80,22 +111,46 @@ def build_online(
         | risk.lookup(events.merchant, events.country)
     )
     _put(values, slice(None), columns)
+    for touched in TOUCHED:
+        _put(values, slice(None), first_attempts(events, touched))
+        known = (touches or {}).get(touched.name)
+        if known is not None and len(known.rows):
+            seen = replace(events.take(known.rows), time=known.time)
+            block, _ = row_block(seen, Histories.of_records(known.histories, touched), touched)
+            _put(values, known.rows, attempt_features(block, touched))
     return Vectors(values, late, np.full(n, risk.as_of, dtype=np.int64))
 
 
-def _put_histories(values: NDArray[np.float32], events: Events, kind: EntityKind) -> Bool:
-    """Fill in the history features of a table and return which rows are late.
+def _touching(events: Events, kind: EntityKind, stamps: Stamps | None) -> tuple[Int, Events]:
+    """Return the rows that entities of a kind noted, and the events as they noted them."""
+    if stamps is None:
+        rows = np.flatnonzero(events.entity(kind))
+        return rows, events.take(rows)
+    rows = np.flatnonzero((events.entity(kind) != 0) & (stamps.arrival >= 0))
+    return rows, replace(events.take(rows), time=stamps.time[rows], arrival=stamps.arrival[rows])
+
+
+def _put_histories(
+    values: NDArray[np.float32],
+    events: Events,
+    kind: EntityKind,
+    features: Callable[[Block], Mapping[str, NDArray[Any]]],
+    rows: Int | None = None,
+) -> Bool:
+    """Fill in the history features of a table and return which rows are late; `rows` names those of `values`.
 
     Every row is answered from its place in order of time; the few whose history is another one are answered again.
     """
     arrivals = Arrivals.of(events, kind)
-    for rows, block in ordered_blocks(events.take(arrivals.order), arrivals.starts, kind):
-        _put(values, arrivals.order[rows], history_features(block))
+
+    def put(places: Int, block: Block) -> None:
+        _put(values, places if rows is None else rows[places], features(block))
+
+    for part, block in ordered_blocks(events.take(arrivals.order), arrivals.starts, kind):
+        put(arrivals.order[part], block)
     for displaced, histories in arrivals.histories(events, kind):
-        block, _ = row_block(events.take(displaced), histories, kind)
-        _put(values, displaced, history_features(block))
-    block, _ = row_block(events.take(arrivals.late), Histories.none(len(arrivals.late)), kind)
-    _put(values, arrivals.late, history_features(block))
+        put(displaced, row_block(events.take(displaced), histories, kind)[0])
+    put(arrivals.late, row_block(events.take(arrivals.late), Histories.none(len(arrivals.late), kind), kind)[0])
     late = np.zeros(len(events), dtype=np.bool_)
     late[arrivals.late] = True
     return late

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from sentinel_core.errors import BundleError
+from sentinel_core.features.attempts import WINDOWS
 from sentinel_core.features.calendar import NIGHT_FROM, NIGHT_TO
-from sentinel_core.features.entities import ENTITY_KINDS
+from sentinel_core.features.entities import TOUCHED, USER, EntityKind
 from sentinel_core.features.kernel import (
     RATIO_MIN_MEAN,
     SPREAD_MIN,
@@ -46,13 +47,20 @@ class Feature:
     @property
     def definition_hash(self) -> str:
         """16 hexadecimal digits over every field and what its windows rest on: another meaning, another hash."""
-        return _digest([asdict(self), _RESTS_ON.get(self.entity)])
+        return _digest([asdict(self), _RESTS_ON.get((self.entity, self.group == "risk"))])
 
 
-_RESTS_ON: Final[dict[str | None, dict[str, Any]]] = {
-    **{kind.name: asdict(kind) for kind in ENTITY_KINDS},
-    **{entity: {"table_served_after_us": SERVED_AFTER_US} for entity in ("merchant", "country")},
+def _limits(kind: EntityKind) -> dict[str, Any]:
+    names = ("name", "column", "longest_window_us", "lateness_us", "cap")
+    return {name: getattr(kind, name) for name in names}
+
+
+_TABLES: Final = {"table_served_after_us": SERVED_AFTER_US}
+_RESTS_ON: Final[dict[tuple[str | None, bool], dict[str, Any]]] = {
+    **{(kind.name, False): _limits(kind) for kind in (USER, *TOUCHED)},
+    **{(entity, True): _TABLES for entity in ("merchant", "country")},
 }
+"""What windows rest on, by entity and whether a daily table answers: the limits of histories, or the table's hour."""
 
 
 def _digest(value: Any) -> str:
@@ -111,6 +119,27 @@ def _known(name: str, days: int) -> Feature:
     formula = "events of the merchant with a label known at M"
     return _merchant(name, f"(M − delay − {days} d, M − delay]", formula, "count", 0.0)
 
+
+def _attempts(kind: EntityKind) -> tuple[Feature, ...]:
+    unknown = f"0 where {kind.column} is unknown"
+
+    def count(what: str, window: str, formula: str, cold_start: float) -> Feature:
+        edges = f"(t − {window[:-1]} {_UNITS[window[-1]]}, t]"
+        return Feature(
+            f"{kind.name}_{what}_{window}", "attempts", f"{formula}; {unknown}", "count", cold_start, kind.name, edges
+        )
+
+    small = f"attempts of at most {SMALL_CENTS / 100:.2f}, this one included"
+    features = [
+        *(count("txn_count", window, "attempts of anybody, this one included", 1.0) for window in WINDOWS[kind.name]),
+        *(count("small_count", window, small, 0.0) for window in WINDOWS[kind.name]),
+    ]
+    if kind.name == "device":
+        features.append(count("user_count", "24h", "distinct users who tried, this one included", 1.0))
+    return tuple(features)
+
+
+_UNITS: Final = {"m": "min", "h": "h"}
 
 CATALOGUE: Final[tuple[Feature, ...]] = (
     _transaction("amount", "amount", "currency"),
@@ -202,6 +231,7 @@ CATALOGUE: Final[tuple[Feature, ...]] = (
         float(RECENCY_DAYS),
     ),
     _risk("country_risk_score", 30, entity="country"),
+    *(feature for kind in TOUCHED for feature in _attempts(kind)),
 )
 
 FEATURE_NAMES: Final[tuple[str, ...]] = tuple(feature.name for feature in CATALOGUE)

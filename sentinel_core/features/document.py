@@ -19,6 +19,7 @@ _GROUPS: Final = {
     "temporal": "Time of day and day of the calendar",
     "user": "The user's history",
     "change": "What changed since the user's last attempt",
+    "attempts": "What the device, the address and the merchant saw of late",
     "risk": "What was known about the merchant and the country at midnight",
 }
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel_core.features.entities import RECORD, RECORD_VERSION, EntityKind
+from sentinel_core.features.entities import RECORD_VERSION, USER, EntityKind
 from sentinel_core.schema import hash_text
 
 Int = NDArray[np.int64]
@@ -22,7 +22,7 @@ NEVER: Final = np.iinfo(np.int64).max
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Transactions in order of arrival: nine arrays of one length.
+    """Transactions in order of arrival: ten arrays of one length.
 
     Hashes are those of `schema.hash_text` (0 is null), `time` is in µs since 1970 UTC, `arrival` grows
     strictly within a user, `cents` lie in 0 to 100 × `schema.AMOUNT_MAX`.
@@ -32,6 +32,7 @@ class Events:
     user: Hash
     merchant: Hash
     device: Hash
+    address: Hash
     country: Hash
     time: Int
     cents: Int
@@ -50,15 +51,31 @@ class Events:
         """Return the rows that an index array, a mask or a slice selects, in its order."""
         return Events(*(getattr(self, field.name)[rows] for field in fields(self)))
 
-    def records(self, payload_hash: Hash | None = None) -> NDArray[Any]:
-        """Return the history records of these events, shape (n,), dtype `RECORD`."""
-        records = np.zeros(len(self), dtype=RECORD)
-        for name in ("time", "cents", "arrival", "id_hash", "device", "country", "merchant"):
-            records[name] = getattr(self, name)
+    def records(self, payload_hash: Hash | None = None, *, kind: EntityKind = USER) -> NDArray[Any]:
+        """Return the history records of these events, shape (n,), as an entity of a kind keeps them."""
+        records = np.zeros(len(self), dtype=kind.record)
+        for name in kind.record.names or ():
+            if name in _RECORDED:
+                records[name] = getattr(self, name)
         if payload_hash is not None:
             records["payload_hash"] = payload_hash
         records["version"] = RECORD_VERSION
         return records
+
+
+_RECORDED: Final = frozenset(field.name for field in fields(Events))
+
+
+@dataclass(frozen=True, slots=True)
+class Stamps:
+    """What entities of one kind noted about events: time (µs) and arrival number, shape (n,); arrival -1 if nothing.
+
+    An entity notes nothing of an event that came too late for it. Times differ from the events' own only where two of
+    our clocks differed.
+    """
+
+    time: Int
+    arrival: Int
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ lies in the block: offline and online are equal bit for bit (docs/decisions/0003
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ VELOCITY_SMOOTHING: Final = 0.25
 _WINDOWS: Final = np.array([HOUR, DAY, WEEK, MONTH, WEEK + HOUR, WEEK + DAY])[:, np.newaxis]
 _WEEKLY: Final = np.array([WEEK / HOUR, WEEK / DAY])[:, np.newaxis]
 """How many windows of one hour, and of one day, a week holds."""
+_FAMILIAR: Final = ("device", "country", "merchant")
 _LOW_WORD: Final = np.int64(0xFFFF_FFFF)
 _WORD: Final = 4_294_967_296.0
 
@@ -39,22 +41,16 @@ _WORD: Final = 4_294_967_296.0
 class Block:
     """Events of histories, and the rows that want an answer.
 
-    `key`, `cents`, `device`, `country`, `merchant` have one element an event, in the order of `key`. The
-    `row_*` arrays, `end` and `floor` have one element a row: the row's history is events[floor:end],
-    and `row_key` lies as far above the key of an event of its entity as it is later (µs). `owner` names
-    the one row that each event is in the history of; without it row i is event i itself.
+    `key` and `columns` have one element an event, in the order of `key`; `columns` holds what `EntityKind.seen` names.
+    `row`, with the same names, `row_key`, `end` and `floor` have one element a row: the row's history is
+    events[floor:end], and `row_key` lies as far above the key of an event of its entity as it is later (µs). `owner`
+    names the one row that each event is in the history of; without it row i is event i itself.
     """
 
     key: Int
-    cents: Int
-    device: Hash
-    country: Hash
-    merchant: Hash
+    columns: Mapping[str, NDArray[Any]]
     row_key: Int
-    row_cents: Int
-    row_device: Hash
-    row_country: Hash
-    row_merchant: Hash
+    row: Mapping[str, NDArray[Any]]
     floor: Int
     end: Int
     owner: Int | None = None
@@ -71,10 +67,10 @@ def history_features(block: Block) -> dict[str, NDArray[Any]]:
     earlier = block.end - first
     counts = earlier[:4] + 1
     week, month = earlier[2], earlier[3]
-    sums = _prefix_sums(block.cents)
+    sums = _prefix_sums(block.columns["cents"])
     mean_week, deviation = _moments(sums, first[2], block.end)
     mean_month = (sums[0, block.end] - sums[0, first[3]]) / np.maximum(month, 1) / 100.0
-    amount = block.row_cents / 100.0
+    amount = block.row["cents"] / 100.0
     velocity = _velocities(earlier[:2], earlier[4:])
     return {
         "user_txn_count_1h": counts[0],
@@ -148,8 +144,8 @@ def _since_last(block: Block) -> dict[str, NDArray[Any]]:
     elapsed = np.where(known, np.minimum(block.row_key - block.key[last], MONTH), MONTH)
     return {
         "time_since_last_txn": elapsed / MICROS_PER_SECOND,
-        "device_change_flag": known & _changed(block.row_device, block.device[last]),
-        "location_change_flag": known & _changed(block.row_country, block.country[last]),
+        "device_change_flag": known & _changed(block.row["device"], block.columns["device"][last]),
+        "location_change_flag": known & _changed(block.row["country"], block.columns["country"][last]),
     }
 
 
@@ -160,18 +156,17 @@ def _changed(now: Hash, before: Hash) -> NDArray[np.bool_]:
 
 def _familiarity(block: Block, first: Int) -> dict[str, NDArray[Any]]:
     """Return how many events of the window events[first:end] share the row's device, country and merchant."""
-    values = (block.device, block.country, block.merchant)
-    wanted = np.concatenate((block.row_device, block.row_country, block.row_merchant)).reshape(3, -1)
+    values = [block.columns[name] for name in _FAMILIAR]
+    wanted = np.concatenate([block.row[name] for name in _FAMILIAR]).reshape(len(_FAMILIAR), -1)
     if block.owner is None:
-        counts = np.concatenate([_same_before(column, first) for column in values]).reshape(3, -1)
+        counts = np.concatenate([_same_before(column, first) for column in values]).reshape(len(values), -1)
     else:
-        same = np.zeros((3, len(block.key) + 1), dtype=np.int64)
-        same[:, 1:] = np.concatenate(values).reshape(3, -1) == wanted.take(block.owner, axis=1)
+        same = np.zeros((len(values), len(block.key) + 1), dtype=np.int64)
+        same[:, 1:] = np.concatenate(values).reshape(len(values), -1) == wanted.take(block.owner, axis=1)
         same.cumsum(axis=1, out=same)
         counts = same.take(block.end, axis=1) - same.take(first, axis=1)
     counts *= wanted != 0
-    names = ("user_device_count_30d", "user_country_count_30d", "user_merchant_count_30d")
-    return dict(zip(names, counts, strict=True))
+    return {f"user_{name}_count_30d": count for name, count in zip(_FAMILIAR, counts, strict=True)}
 
 
 def _same_before(values: Hash, first: Int) -> Int:

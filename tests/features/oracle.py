@@ -13,7 +13,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from sentinel_core.features.entities import USER, EntityKind
+from sentinel_core.features.entities import TOUCHED, USER, EntityKind
 from sentinel_core.features.events import Events, Labels, hash_texts
 
 SECOND = 1_000_000
@@ -31,6 +31,7 @@ class Row:
     merchant: str | None = "m"
     device: str | None = None
     country: str | None = None
+    address: str | None = None
     is_bank_transfer: bool = False
 
 
@@ -54,26 +55,33 @@ class World:
     late: list[bool] = field(init=False)
 
     def __post_init__(self) -> None:
-        newest: dict[str, int] = {}
+        object.__setattr__(self, "late", self.late_for(self.kind))
+
+    def late_for(self, kind: EntityKind) -> list[bool]:
+        """Which rows came more than L behind the newest of their entity, row by row."""
+        newest: dict[str | None, int] = {}
         late = []
         for row in self.rows:
-            ahead = newest.get(row.user, row.time)
-            late.append(ahead - row.time > self.kind.lateness_us)
-            newest[row.user] = max(ahead, row.time)
-        object.__setattr__(self, "late", late)
+            ahead = newest.get(entity(row, kind), row.time)
+            late.append(ahead - row.time > kind.lateness_us)
+            newest[entity(row, kind)] = max(ahead, row.time)
+        return late
 
-    def arrived_before(self, i: int) -> list[Row]:
-        """Everything that is in the user's history when row i arrives, untrimmed."""
-        return [r for j, r in enumerate(self.rows[:i]) if r.user == self.rows[i].user and not self.late[j]]
+    def arrived_before(self, i: int, kind: EntityKind | None = None) -> list[Row]:
+        """Everything that is in the entity's history when row i arrives, untrimmed; the user's without a kind."""
+        kind = kind or self.kind
+        late, own = self.late_for(kind), entity(self.rows[i], kind)
+        return [r for j, r in enumerate(self.rows[:i]) if entity(r, kind) == own and not late[j]]
 
-    def past(self, i: int) -> list[Row]:
+    def past(self, i: int, kind: EntityKind | None = None) -> list[Row]:
         """What row i may look at, the latest last."""
-        row, arrived = self.rows[i], self.arrived_before(i)
-        if self.late[i]:
+        kind = kind or self.kind
+        row, arrived = self.rows[i], self.arrived_before(i, kind)
+        if self.late_for(kind)[i]:
             return []
         newest = max([row.time, *(r.time for r in arrived)])
-        oldest = newest - self.kind.longest_window_us - self.kind.lateness_us
-        history = sorted((r for r in arrived if r.time > oldest), key=lambda r: r.time)[-self.kind.cap :]
+        oldest = newest - kind.longest_window_us - kind.lateness_us
+        history = sorted((r for r in arrived if r.time > oldest), key=lambda r: r.time)[-kind.cap :]
         return [r for r in history if r.time <= row.time]
 
     def known(self, as_of: int) -> dict[int, bool]:
@@ -94,12 +102,19 @@ class World:
         )
 
 
+def entity(row: Row, kind: EntityKind) -> str | None:
+    """The id of the entity of a kind that a row belongs to."""
+    found: str | None = getattr(row, kind.name)
+    return found
+
+
 def to_events(rows: Sequence[Row]) -> Events:
     return Events(
         id_hash=np.arange(1, len(rows) + 1, dtype=np.uint64),
         user=hash_texts([row.user for row in rows]),
         merchant=hash_texts([row.merchant for row in rows]),
         device=hash_texts([row.device for row in rows]),
+        address=hash_texts([row.address for row in rows]),
         country=hash_texts([row.country for row in rows]),
         time=np.array([row.time for row in rows], dtype=np.int64),
         cents=np.array([row.cents for row in rows], dtype=np.int64),
@@ -113,6 +128,8 @@ def vector(world: World, i: int, as_of: int | None = None) -> dict[str, float]:
     row, past = world.rows[i], world.past(i)
     values = {name: formula(row) for name, formula in OF_THE_TRANSACTION.items()}
     values |= {name: formula(row, past) for name, formula in OF_THE_HISTORY.items()}
+    for kind in TOUCHED:
+        values |= attempts(row, world.past(i, kind), kind)
     moment = served(row.time) if as_of is None else as_of
     values |= risk(world, row, moment) if moment else dict.fromkeys(RISK, 0.0) | {DAYS_SINCE: 90.0}
     return {name: float(value) for name, value in values.items()}
@@ -208,6 +225,22 @@ OF_THE_HISTORY: Mapping[str, Callable[[Row, list[Row]], Number]] = {
     "user_country_count_30d": lambda row, past: same(row.country, [r.country for r in within(past, row, 30 * DAY)]),
     "user_merchant_count_30d": lambda row, past: same(row.merchant, [r.merchant for r in within(past, row, 30 * DAY)]),
 }
+
+
+# What the device, the address and the merchant saw of late.
+
+WINDOWS = {"10m": 600 * SECOND, "1h": HOUR, "24h": DAY}
+
+
+def attempts(row: Row, past: list[Row], kind: EntityKind) -> dict[str, int]:
+    values = {}
+    for name in ("10m", "1h", "24h") if kind.name != "merchant" else ("10m", "1h"):
+        everybody = [*within(past, row, WINDOWS[name]), row]
+        values[f"{kind.name}_txn_count_{name}"] = len(everybody)
+        values[f"{kind.name}_small_count_{name}"] = sum(r.cents <= 500 for r in everybody)
+        if (kind.name, name) == ("device", "24h"):
+            values["device_user_count_24h"] = len({r.user for r in everybody})
+    return values if entity(row, kind) is not None else dict.fromkeys(values, 0)
 
 
 # What was known about the merchant and the country at midnight.

@@ -72,7 +72,7 @@ def test_a_row_of_a_micro_batch_sees_no_other_rows_history() -> None:
 def test_a_million_rows_fit_one_micro_batch() -> None:
     n = 1_000_000
     rows = to_events([Row("a", START)]).take(np.zeros(n, dtype=np.int64))
-    block, late = row_block(rows, Histories.none(n), USER)
+    block, late = row_block(rows, Histories.none(n, USER), USER)
     assert (np.diff(block.row_key) > 0).all()
     assert not late.any()
 
@@ -81,7 +81,7 @@ def test_histories_of_one_batch_are_laid_end_to_end() -> None:
     world = busy_world(30, seed=9, labelled=False)
     records = world.events().records()
     parts = [records[:10], np.zeros(0, dtype=RECORD), records[10:]]
-    histories = Histories.of_records(parts)
+    histories = Histories.of_records(parts, USER)
     assert histories.lengths.tolist() == [10, 0, 20]
     np.testing.assert_array_equal(histories.time, records["time"])
-    np.testing.assert_array_equal(histories.country, records["country"])
+    np.testing.assert_array_equal(histories.columns["country"], records["country"])

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from numpy.typing import NDArray
 
-from sentinel_core.features.build import Vectors, build_offline, build_online
-from sentinel_core.features.catalog import FEATURE_NAMES
-from sentinel_core.features.entities import RECORD, USER
-from sentinel_core.features.events import Events
+from sentinel_core.features.build import Touches, Vectors, build_offline, build_online
+from sentinel_core.features.catalog import FEATURE_NAMES, POSITION
+from sentinel_core.features.entities import RECORD, TOUCHED, USER, EntityKind
+from sentinel_core.features.events import Events, Stamps
 from sentinel_core.features.risk import RiskHistory, RiskTable, served_midnight
-from tests.features.oracle import DAY, HOUR, Row, World, to_events, vector
+from tests.features.oracle import DAY, HOUR, Row, World, entity, to_events, vector
 from tests.features.worlds import START, busy_world, row_lists, worlds
 
+ATTEMPTS = POSITION["device_txn_count_10m"]
+"""From here on the vector tells what is seen at devices, addresses and merchants, whoever the user is."""
 NO_RECORDS = np.zeros(0, dtype=RECORD)
 
 
@@ -30,13 +33,27 @@ def online(world: World, i: int, *, tail: int | None = None) -> Vectors:
     events = world.events()
     table = RiskHistory(events, world.label_arrays(), world.delay).at(int(served_midnight(events.time[i])))
     records = events.take(arrived(world, i)).records()[-(tail or len(events)) :]
-    return build_online(events.take(slice(i, i + 1)), [records], table, kind=world.kind)
+    return build_online(events.take(slice(i, i + 1)), [records], table, kind=world.kind, touches=touches(world, [i]))
 
 
-def arrived(world: World, i: int) -> NDArray[np.int64]:
-    """The numbers of the rows in the user's history when row i arrives."""
-    user = world.rows[i].user
-    return np.array([j for j in range(i) if world.rows[j].user == user and not world.late[j]], dtype=np.int64)
+def touches(world: World, rows: Sequence[int]) -> dict[str, Touches]:
+    """What the entities of rows that form a micro-batch knew."""
+    events, found = world.events(), {}
+    for kind in TOUCHED:
+        late = world.late_for(kind)
+        noted = [(place, i) for place, i in enumerate(rows) if entity(world.rows[i], kind) is not None and not late[i]]
+        histories = [events.take(arrived(world, i, kind)).records(kind=kind) for _, i in noted]
+        places = np.array([place for place, _ in noted], dtype=np.int64)
+        found[kind.name] = Touches(places, events.time[[i for _, i in noted]], histories)
+    return found
+
+
+def arrived(world: World, i: int, kind: EntityKind | None = None) -> NDArray[np.int64]:
+    """The numbers of the rows in the entity's history when row i arrives."""
+    kind = kind or world.kind
+    late, own = world.late_for(kind), entity(world.rows[i], kind)
+    seen = [j for j in range(i) if entity(world.rows[j], kind) == own and not late[j]]
+    return np.array(seen, dtype=np.int64)
 
 
 def judge(world: World, vectors: Vectors, rows: Sequence[int]) -> None:
@@ -93,9 +110,10 @@ def test_one_micro_batch_equals_one_row_at_a_time() -> None:
     table = RiskHistory(events, world.label_arrays(), world.delay).at(START + 20 * DAY)
     rows = range(200, 300)
     histories = [events.take(arrived(world, i)).records() for i in rows]
-    batch = build_online(events.take(np.array(rows)), histories, table)
+    batch = build_online(events.take(np.array(rows)), histories, table, touches=touches(world, rows))
     single = [
-        build_online(events.take(slice(i, i + 1)), [history], table) for i, history in zip(rows, histories, strict=True)
+        build_online(events.take(slice(i, i + 1)), [history], table, touches=touches(world, [i]))
+        for i, history in zip(rows, histories, strict=True)
     ]
     assert batch.values.tobytes() == b"".join(one.values.tobytes() for one in single)
     np.testing.assert_array_equal(batch.late, [one.late[0] for one in single])
@@ -104,13 +122,13 @@ def test_one_micro_batch_equals_one_row_at_a_time() -> None:
 
 @given(row_lists(max_size=12))
 @settings(max_examples=60, deadline=None)
-def test_users_do_not_influence_each_other(rows: list[Row]) -> None:
-    """Whatever the block holds besides, a user's vectors stay the same to the bit."""
+def test_users_influence_each_other_only_where_they_meet(rows: list[Row]) -> None:
+    """Whatever the block holds besides, what a user's own history says stays the same to the bit."""
     together = build_offline(to_events(rows), None).values
     for user in {row.user for row in rows}:
         own = [i for i, row in enumerate(rows) if row.user == user]
         alone = build_offline(to_events([rows[i] for i in own]), None).values
-        assert together[own].tobytes() == alone.tobytes()
+        assert together[own][:, :ATTEMPTS].tobytes() == alone[:, :ATTEMPTS].tobytes()
 
 
 @given(row_lists())
@@ -150,7 +168,7 @@ def test_a_store_that_answers_a_late_row_with_nothing_gets_the_same_cold_start()
     world = World(rows)
     assert world.late == [False, True]
     events: Events = world.events()
-    scored = build_online(events.take(slice(1, 2)), [NO_RECORDS], RiskTable.empty())
+    scored = build_online(events.take(slice(1, 2)), [NO_RECORDS], RiskTable.empty(), touches=touches(world, [1]))
     assert scored.values[0].tobytes() == build_offline(events, None).values[1].tobytes()
 
 
@@ -192,3 +210,43 @@ def test_of_many_simultaneous_events_the_one_that_arrived_last_is_the_last() -> 
     assert built.values[-2:, FEATURE_NAMES.index("device_change_flag")].tolist() == [0, 0]
     for i in range(480, 502):
         assert online(world, i).values[0].tobytes() == built.values[i].tobytes()
+
+
+def test_card_testing_over_500_cards_shows_at_the_merchant_from_the_tenth_attempt_on() -> None:
+    """No card is used twice, no device or address is shared: the merchant alone sees the run."""
+    minute = 60_000_000
+    rows = [
+        Row(f"card{i}", START + i * minute // 2, 100 + i % 400, "shop", f"d{i}", address=f"a{i}") for i in range(500)
+    ]
+    values = build_offline(to_events(rows), None).values
+    within_10_minutes = np.minimum(np.arange(500) + 1, 20)
+    np.testing.assert_array_equal(values[:, POSITION["merchant_txn_count_10m"]], within_10_minutes)
+    np.testing.assert_array_equal(values[:, POSITION["merchant_small_count_10m"]], within_10_minutes)
+    assert values[9, POSITION["merchant_small_count_1h"]] == 10
+    assert (values[:, POSITION["user_txn_count_24h"]] == 1).all()
+    assert (values[:, POSITION["device_txn_count_24h"]] == 1).all()
+
+
+@pytest.mark.parametrize("share", [0, 0.01])
+def test_the_cap_of_a_busy_merchant_is_exact(share: float) -> None:
+    world = busy_world(1500, seed=13, users=40, days=1, jitter=HOUR // 2, share=share, labelled=False)
+    rows = [
+        replace(row, merchant="busy", device=None, address=None, time=START + (row.time - START) // 24)
+        for row in world.rows
+    ]
+    world = World(rows)
+    built = offline(world)
+    last = [0, 511, 512, 513, 1000, 1499]
+    judge(world, built, last)
+    assert built.values[1499, POSITION["merchant_txn_count_1h"]] == pytest.approx(513, abs=1)
+    for i in last:
+        assert online(world, i).values[0].tobytes() == built.values[i].tobytes(), i
+
+
+def test_what_was_noted_online_is_honoured() -> None:
+    """Arrival at an entity is its own: here the merchant saw the last row first, and of the second nothing."""
+    rows = [Row(f"u{i}", START + i, 100, "m", address="a") for i in range(4)]
+    noted = Stamps(np.array([START, 0, START + 2, START - 1]), np.array([11, -1, 12, 10]))
+    values = build_offline(to_events(rows), None, stamps={"merchant": noted}).values
+    assert values[:, POSITION["merchant_txn_count_1h"]].tolist() == [2, 1, 3, 1]
+    assert values[:, POSITION["address_txn_count_1h"]].tolist() == [1, 2, 3, 4]

@@ -14,7 +14,24 @@ MAX_CENTS = 999_999_999
 SMALL_CAP = EntityKind("user", "user_id", 30 * MICROS_PER_DAY, 24 * MICROS_PER_HOUR, cap=4)
 
 # Sums of these fall on, just before and just behind every window edge, and behind the horizon.
-_STEPS = (0, 0, 1, -1, 60_000_000, HOUR, -HOUR, 6 * HOUR, DAY, -DAY, DAY - HOUR, 6 * DAY, 7 * DAY, 23 * DAY, 30 * DAY)
+_STEPS = (
+    0,
+    0,
+    1,
+    -1,
+    60_000_000,
+    600_000_000,
+    HOUR,
+    -HOUR,
+    6 * HOUR,
+    DAY,
+    -DAY,
+    DAY - HOUR,
+    6 * DAY,
+    7 * DAY,
+    23 * DAY,
+    30 * DAY,
+)
 _USERS = ("a", "b", "Zoë", "用户-3", "🦊")
 _amounts = st.sampled_from((0, 1, 499, 500, 501, 1000, 12_345, MAX_CENTS)) | st.integers(0, MAX_CENTS)
 
@@ -35,6 +52,7 @@ def row_lists(draw: st.DrawFn, *, max_size: int = 30) -> list[Row]:
                 merchant=draw(st.sampled_from((None, "m", "μ"))),
                 device=draw(st.sampled_from((None, "d1", "d2"))),
                 country=draw(st.sampled_from((None, "DE", "FR"))),
+                address=draw(st.sampled_from((None, "192.0.2.1", "2001:db8::1"))),
                 is_bank_transfer=draw(st.booleans()),
             )
         )
@@ -70,7 +88,7 @@ def busy_world(
     arrives = np.sort(random.integers(START, START + days * DAY, n))
     times = (arrives - random.integers(0, jitter + 1, n) * (random.random(n) < share)).tolist()
     rows = [
-        Row(f"u{user}", time, cents, f"m{merchant}", f"d{device}", ("DE", "FR", None)[country])
+        Row(f"u{user}", time, cents, f"m{merchant}", f"d{device}", ("DE", "FR", None)[country], f"a{device}")
         for time, cents, user, merchant, device, country in zip(
             times,
             random.integers(0, max_cents + 1, n).tolist(),

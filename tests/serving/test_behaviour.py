@@ -119,6 +119,7 @@ def test_every_answer_is_one_row_and_its_vector_is_the_offline_one(service: Serv
         user=hash_texts([row["user_id"] for row in rows]),
         merchant=hash_texts([row["merchant_id"] for row in rows]),
         device=hash_texts([row["device_id"] for row in rows]),
+        address=hash_texts([row["ip_address"] for row in rows]),
         country=hash_texts([row["location_country"] for row in rows]),
         time=np.array([to_micros(row["timestamp"]) for row in rows], np.int64),
         cents=np.array([to_cents(row["amount"]) for row in rows], np.int64),

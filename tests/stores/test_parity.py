@@ -52,6 +52,7 @@ def events(given: list[dict[str, Any]], replies: list[RecordReply]) -> Events:
         user=hash_texts([one["user"] for one in given]),
         merchant=hash_texts(["m1"] * len(given)),
         device=hash_texts([one["device_id"] for one in given]),
+        address=hash_texts([one.get("ip_address") for one in given]),
         country=hash_texts([one["location_country"] for one in given]),
         time=np.array([to_micros(one["at"]) for one in given], np.int64),
         cents=np.array([to_cents(one["amount"]) for one in given], np.int64),
