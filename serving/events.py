@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sentinel_core.features.build import Touches
+from sentinel_core.features.entities import TOUCHED
 from sentinel_core.features.events import Events
 from sentinel_core.schema import (
     BANK_TRANSFER,
@@ -20,7 +22,8 @@ from sentinel_core.schema import (
     to_micros,
 )
 from sentinel_core.stores.bodies import Answered, accepted
-from sentinel_core.stores.redis_store import CommitRequest, RecordRequest
+from sentinel_core.stores.redis_store import CommitRequest, RecordReply, RecordRequest
+from sentinel_core.stores.touches import TouchRequest
 from serving.identity import Identified, event_id
 
 
@@ -49,13 +52,13 @@ def categories(items: Sequence[Identified]) -> dict[str, list[str | None]]:
 def record_requests(items: Sequence[Identified], events: Events, currency: str) -> list[RecordRequest]:
     """Return what `HotStore.record` takes: the packed record and the body of the `accepted` entry of each."""
     hashes = np.array([item.payload_hash for item in items], np.uint64)
-    packed = events.records(hashes)
-    blob, size = packed.tobytes(), packed.dtype.itemsize
+    packed = _split(events.records(hashes))
+    touched = _split(events.records(kind=TOUCHED[0]))
     return [
         RecordRequest(
             transaction_id=item.transaction_id,
             user_id=item.transaction.user_id,
-            record=blob[place * size : (place + 1) * size],
+            record=packed[place],
             accepted=accepted(
                 item.transaction,
                 transaction_id=item.transaction_id,
@@ -64,6 +67,11 @@ def record_requests(items: Sequence[Identified], events: Events, currency: str) 
                 currency=currency,
             ),
             clocked=item.transaction.timestamp is None,
+            touches=[
+                TouchRequest(kind.name, entity_id, touched[place])
+                for kind in TOUCHED
+                if (entity_id := getattr(item.transaction, kind.column)) is not None
+            ],
         )
         for place, item in enumerate(items)
     ]
@@ -77,10 +85,12 @@ def commit_request(
     catalogue: str,
     risk_as_of: int,
     answered_at: datetime,
+    recorded: RecordReply,
 ) -> CommitRequest:
     """Return what `HotStore.commit` takes: the client's answer and the body of the `answered` entry.
 
-    `vector` is one row in catalogue order, `risk_as_of` the midnight of its risk table in µs, 0 where it had none.
+    `vector` is one row in catalogue order, `risk_as_of` the midnight of its risk table in µs, 0 where it had none,
+    `recorded` what the store noted of the transaction.
     """
     answer: Mapping[str, Any] = prediction.model_dump(exclude={"cached"})
     answered: Answered = {
@@ -98,8 +108,30 @@ def commit_request(
         "degraded": prediction.degraded,
         "cache_hit": False,
         "answered_at": answered_at.isoformat(),
+        "arrival": {kind: touch.arrival for kind, touch in recorded.touches.items()},
     }
+    moved = {kind: touch.time for kind, touch in recorded.touches.items() if touch.time != recorded.time}
+    if moved:
+        answered["noted_us"] = moved
     return CommitRequest(item.transaction_id, item.transaction.user_id, item.payload_hash, answer, answered)
+
+
+def touches_of(replies: Sequence[RecordReply]) -> dict[str, Touches]:
+    """Arrange what entities knew of recorded transactions as kernel input, by kind."""
+    found = {}
+    for kind in TOUCHED:
+        noted = [(row, reply.touches[kind.name]) for row, reply in enumerate(replies) if kind.name in reply.touches]
+        found[kind.name] = Touches(
+            np.array([row for row, _ in noted], np.int64),
+            np.array([touch.time for _, touch in noted], np.int64),
+            [touch.history for _, touch in noted],
+        )
+    return found
+
+
+def _split(records: NDArray[Any]) -> list[bytes]:
+    blob, size = records.tobytes(), records.dtype.itemsize
+    return [blob[start : start + size] for start in range(0, len(blob), size)]
 
 
 def _hashes(texts: Sequence[str | None]) -> NDArray[np.uint64]:

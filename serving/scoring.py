@@ -30,7 +30,7 @@ from sentinel_core.settings import Settings
 from sentinel_core.stores.redis_store import CommitReply, HotStore, RecordReply
 from serving.batcher import MicroBatcher
 from serving.errors import DeadlineError
-from serving.events import categories, commit_request, record_requests, to_events
+from serving.events import categories, commit_request, record_requests, to_events, touches_of
 from serving.identity import Identified, identify
 from serving.logs import get_logger
 from serving.metrics import Metrics
@@ -184,7 +184,7 @@ class Scorer:
             arrival=np.array([reply.arrival for reply in replies], np.int64),
         )
         histories = [reply.history for reply in replies if reply.history is not None]
-        vectors = build_online(events, histories, self._risk(model), kind=self._kind)
+        vectors = build_online(events, histories, self._risk(model), kind=self._kind, touches=touches_of(replies))
         scores = model.score(vectors.values, categories(identified))
         answered_at, finished = self._clock(), time.perf_counter()
         requests = [
@@ -195,8 +195,11 @@ class Scorer:
                 catalogue=self._catalogue,
                 risk_as_of=int(risk_as_of),
                 answered_at=answered_at,
+                recorded=reply,
             )
-            for item, score, vector, risk_as_of in zip(items, scores, vectors.values, vectors.risk_as_of, strict=True)
+            for item, reply, score, vector, risk_as_of in zip(
+                items, replies, scores, vectors.values, vectors.risk_as_of, strict=True
+            )
         ]
         with self._counted():
             committed = await self._store.commit(requests)

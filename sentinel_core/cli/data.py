@@ -48,8 +48,44 @@ def generate(
         typer.echo(f"{out}: {written:,} transactions up to {last:%Y-%m-%d %H:%M} UTC.")
 
 
-def ingest(file: File, columns: Columns = None, json: Json = False) -> None:
+def ingest(
+    file: Annotated[Path | None, typer.Argument(help="CSV or Parquet.")] = None,
+    columns: Columns = None,
+    from_database: Annotated[
+        bool, typer.Option("--from-database", help="Rebuild the online histories from PostgreSQL: Redis was lost.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Load a history, labelled or not, into PostgreSQL and the online histories."""
+    if from_database == (file is not None):
+        raise DataError(
+            f"expected a FILE or --from-database, got {'both' if from_database else 'neither'}.",
+            remedy="sentinel ingest FILE loads a file; sentinel ingest --from-database rebuilds a lost Redis.",
+        )
+    if file is None:
+        _rebuild(json)
+    else:
+        _ingest(file, columns, json)
+
+
+def _rebuild(json: bool) -> None:
+    from sentinel_core.flows.history import rebuild_history
+    from sentinel_core.flows.risk import refresh_risk
+
+    settings = load_settings()
+    with reporting() as reporter:
+        with reporter.step("Rebuilding the histories in Redis") as tell:
+            loaded = rebuild_history(settings, progress=tell)
+        with reporter.step("Refreshing the risk table") as tell:
+            risk = refresh_risk(settings, now=datetime.now(UTC), progress=tell)
+    if json:
+        print_json({"histories": loaded, "risk": risk})
+    else:
+        counts = ", ".join(f"{count:,} {name}" for name, count in loaded.items())
+        typer.echo(f"Histories in Redis, rebuilt from PostgreSQL, by kind: {counts}.")
+
+
+def _ingest(file: Path, columns: Path | None, json: bool) -> None:
     from sentinel_core.flows.history import load_history
     from sentinel_core.flows.risk import refresh_risk
     from sentinel_core.flows.validate import validate_snapshot

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sentinel_core.datasets.events import label_arrays, micros, to_events
 from sentinel_core.datasets.snapshot import load_snapshot
-from sentinel_core.features.entities import USER
+from sentinel_core.features.entities import ENTITY_KINDS, USER, EntityKind
 from sentinel_core.flows import Progress, silent
 from sentinel_core.schema import to_micros
 from sentinel_core.settings import Settings
@@ -19,6 +19,7 @@ from sentinel_core.stores.histories import load_histories
 from sentinel_core.stores.history_load import TRANSACTION_COLUMNS, load_labels, load_transactions
 from sentinel_core.stores.history_rules import arrival_numbers, running_max
 from sentinel_core.stores.postgres import connected, make_engine
+from sentinel_core.stores.rebuild import rebuild_histories
 from sentinel_core.stores.redis_clients import make_client
 
 if TYPE_CHECKING:
@@ -38,19 +39,17 @@ def load_history(settings: Settings, snapshot: str, *, now: datetime, progress: 
     taken = load_snapshot(settings.home, snapshot)
     source = str(taken.manifest["source"]["kind"])
     frame = taken.frame()
-    arrival = _arrival(frame)
+    arrivals = {kind.name: _arrivals(frame, kind) for kind in ENTITY_KINDS}
     client = make_client(settings)
     engine = make_engine(settings)
     try:
         with connected(engine) as conn:
             progress(f"{len(frame):,} transactions into PostgreSQL")
-            columns = _columns(frame, arrival)
+            columns = _columns(frame, arrivals)
             transactions = load_transactions(conn, list(columns), _rows(columns))
             labels = load_labels(conn, _rows(_labels(frame, settings, now, source)))
         progress(f"{len(frame):,} events into the histories in Redis")
-        records = to_events(frame).records()
-        records["arrival"] = arrival
-        histories = load_histories(client, settings, frame["user_id"].to_list(), records)
+        users = _load_histories(client, settings, frame, arrivals)
     finally:
         engine.dispose()
         client.close()
@@ -59,28 +58,78 @@ def load_history(settings: Settings, snapshot: str, *, now: datetime, progress: 
         "new_transactions": transactions.inserted,
         "labels": labels.given,
         "new_labels": labels.inserted,
-        "users": histories.users,
+        "users": users,
     }
 
 
-def _arrival(frame: pd.DataFrame) -> NDArray[np.int64]:
+def rebuild_history(settings: Settings, *, progress: Progress = silent) -> dict[str, int]:
+    """Load the histories of all entities from PostgreSQL into Redis, and return how many of each kind were loaded.
+
+    What is there stays, so it may run beside a service. Raises `StoreError` where a store is away: running it again
+    goes on from there.
+    """
+    client = make_client(settings)
+    engine = make_engine(settings)
+    try:
+        with connected(engine) as conn:
+            loaded = {}
+            for kind in ENTITY_KINDS:
+                progress(f"histories of each {kind.name} into Redis")
+                loaded[kind.name] = rebuild_histories(conn, client, settings, kind=kind).entities
+            return loaded
+    finally:
+        engine.dispose()
+        client.close()
+
+
+def _load_histories(client: Any, settings: Settings, frame: pd.DataFrame, arrivals: Arrays) -> int:
+    """Load what online histories can still look at, of every kind; return how many users there are."""
+    users = 0
+    for kind in ENTITY_KINDS:
+        arrival, time = arrivals[kind.name], micros(frame["timestamp"])
+        held = arrival >= 0
+        if kind != USER:
+            # A user may come back after weeks; of the others only what is in reach of the newest event can count.
+            held &= time > time.max() - kind.longest_window_us - 2 * kind.lateness_us
+        rows = np.flatnonzero(held)
+        chosen = frame.iloc[rows]
+        records = to_events(chosen).records(kind=kind)
+        records["arrival"] = arrival[rows]
+        if len(rows):
+            loaded = load_histories(client, settings, chosen[kind.column].astype(str).to_list(), records, kind=kind)
+            users = loaded.entities if kind == USER else users
+    return users
+
+
+def _arrivals(frame: pd.DataFrame, kind: EntityKind) -> NDArray[np.int64]:
+    """Return each row's arrival number at its entity of a kind, -1 where it is unknown or would note nothing.
+
+    The user's own histories note late rows too: as such.
+    """
     import pandas as pd
 
-    return arrival_numbers(pd.factorize(frame["user_id"])[0].astype(np.int64), micros(frame["timestamp"]))
+    numbers = np.full(len(frame), -1, np.int64)
+    if kind.column not in frame:
+        return numbers
+    codes, time = pd.factorize(frame[kind.column])[0].astype(np.int64), micros(frame["timestamp"])
+    rows = np.flatnonzero(codes >= 0)
+    if kind != USER:
+        rows = rows[~_late(codes[rows], time[rows], kind)]
+    numbers[rows] = arrival_numbers(codes[rows], time[rows])
+    return numbers
 
 
-def _late(frame: pd.DataFrame) -> NDArray[np.bool_]:
-    import pandas as pd
-
-    codes, time = pd.factorize(frame["user_id"])[0].astype(np.int64), micros(frame["timestamp"])
+def _late(codes: NDArray[np.int64], time: NDArray[np.int64], kind: EntityKind) -> NDArray[np.bool_]:
     order = np.argsort(codes, kind="stable")
-    late = np.zeros(len(frame), np.bool_)
-    late[order] = running_max(codes[order], time[order]) - time[order] > USER.lateness_us
+    late = np.zeros(len(codes), np.bool_)
+    late[order] = running_max(codes[order], time[order]) - time[order] > kind.lateness_us
     return late
 
 
-def _columns(frame: pd.DataFrame, arrival: NDArray[np.int64]) -> Arrays:
+def _columns(frame: pd.DataFrame, arrivals: Arrays) -> Arrays:
     """Name the columns of the table `transactions` that the frame can fill, as texts and numbers that COPY reads."""
+    import pandas as pd
+
     columns: Arrays = {}
     for name in TRANSACTION_COLUMNS:
         if name == "timestamp":
@@ -91,7 +140,9 @@ def _columns(frame: pd.DataFrame, arrival: NDArray[np.int64]) -> Arrays:
             values = np.array(frame[name], dtype=object)
             values[frame[name].isna().to_numpy()] = None
             columns[name] = values
-    return columns | {"arrived_at": _iso(arrival), "user_arrival": arrival, "late": _late(frame)}
+    users = pd.factorize(frame["user_id"])[0].astype(np.int64)
+    columns |= {"arrived_at": _iso(arrivals["user"]), "late": _late(users, micros(frame["timestamp"]), USER)}
+    return columns | {f"{name}_arrival": _nullable(numbers) for name, numbers in arrivals.items()}
 
 
 def _labels(frame: pd.DataFrame, settings: Settings, now: datetime, source: str) -> Arrays:
@@ -103,6 +154,12 @@ def _labels(frame: pd.DataFrame, settings: Settings, now: datetime, source: str)
         "labelled_at": _iso(known_at[known]),
         "source": np.full(len(known), source, dtype=object),
     }
+
+
+def _nullable(numbers: NDArray[np.int64]) -> NDArray[Any]:
+    values = numbers.astype(object)
+    values[numbers < 0] = None
+    return values
 
 
 def _iso(time_us: NDArray[np.int64]) -> NDArray[Any]:

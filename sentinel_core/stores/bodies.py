@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal, NotRequired, TypedDict
 
@@ -23,7 +23,8 @@ class Answered(TypedDict):
     """Body of an `answered` entry: the decision, and the vector that it was made from.
 
     `features` are the float32 values in the order of the feature set whose id is `catalogue`; times are
-    ISO 8601 with a zone; `answered_at` becomes `prediction_logs.created_at`.
+    ISO 8601 with a zone; `answered_at` becomes `prediction_logs.created_at`. `arrival` holds the arrival number at each
+    entity that noted the transaction, by kind, `noted_us` the times (µs) that differ from the transaction's own.
     """
 
     event_id: str
@@ -40,6 +41,8 @@ class Answered(TypedDict):
     degraded: bool
     cache_hit: bool
     answered_at: str
+    arrival: Mapping[str, int]
+    noted_us: NotRequired[Mapping[str, int]]
     payload_hash: NotRequired[str]
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from redis.exceptions import ResponseError
 
 from sentinel_core.errors import DataError, StoreError
-from sentinel_core.features.entities import USER, unpack
+from sentinel_core.features.entities import USER, EntityKind, unpack
 from sentinel_core.settings import Settings
 from sentinel_core.stores.history_rules import Arranged, HistoryLimits, arrange, finish
 from sentinel_core.stores.keys import Keys
@@ -29,9 +29,9 @@ _ATTEMPTS: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class HistoryLoad:
-    """What a load did: users and records given, and records left out as known, late, too old or beyond the cap."""
+    """What a load did: entities and records given, and records left out as known, late, too old or beyond the cap."""
 
-    users: int = 0
+    entities: int = 0
     records: int = 0
     known: int = 0
     late: int = 0
@@ -39,9 +39,9 @@ class HistoryLoad:
     capped: int = 0
 
     def plus(self, other: HistoryLoad, *, continued: bool = False) -> HistoryLoad:
-        """Add another load; `continued` where its first user is the last of this one."""
+        """Add another load; `continued` where its first entity is the last of this one."""
         return HistoryLoad(
-            self.users + other.users - int(continued),
+            self.entities + other.entities - int(continued),
             self.records + other.records,
             self.known + other.known,
             self.late + other.late,
@@ -50,17 +50,20 @@ class HistoryLoad:
         )
 
 
-def load_histories(client: redis.Redis, settings: Settings, users: Sequence[str], records: NDArray[Any]) -> HistoryLoad:
-    """Load records into their users' histories; loading them again changes nothing.
+def load_histories(
+    client: redis.Redis, settings: Settings, entities: Sequence[str], records: NDArray[Any], *, kind: EntityKind = USER
+) -> HistoryLoad:
+    """Load records into their entities' histories; loading them again changes nothing.
 
-    `users` holds the user_id of each of the `records` (`RECORD`, arrival numbers filled in, any order). Records merge
-    with what is there by arrival number; one whose id is there is left out. Safe beside a running service. Raises
-    `StoreError` where Redis is away or refuses: what was loaded until then stays, and a second call completes it.
+    `entities` holds the id of the entity of each of the `records` (of the kind, arrival numbers filled in, any order).
+    Records merge with what is there by arrival number; one whose id is there is left out. Safe beside a running
+    service. Raises `StoreError` where Redis is away or refuses: what was loaded until then stays, and a second call
+    completes it.
     """
-    loader = _Loader(client, settings)
-    names = list(dict.fromkeys(users))
+    loader = _Loader(client, settings, kind)
+    names = list(dict.fromkeys(entities))
     number = dict(zip(names, range(len(names)), strict=True))
-    codes = np.fromiter(map(number.__getitem__, users), np.int64, len(records))
+    codes = np.fromiter(map(number.__getitem__, entities), np.int64, len(records))
     arranged = arrange(codes, records)
     final = finish(arranged, loader.limits)
     owners = final.codes
@@ -68,37 +71,38 @@ def load_histories(client: redis.Redis, settings: Settings, users: Sequence[str]
     ends = np.r_[starts[1:], len(owners)] if len(owners) else starts
     spans = zip((names[code] for code in owners[starts]), starts.tolist(), ends.tolist(), strict=True)
     for chunk in _chunks(spans, _PIPELINE):
-        loader.load([(user, final.records[start:end]) for user, start, end in chunk])
+        loader.load([(name, final.records[start:end]) for name, start, end in chunk])
     repeated = len(records) - len(arranged.records)
     own = HistoryLoad(len(names), len(records), repeated, final.late, final.old, final.capped)
     return own.plus(loader.merged)
 
 
 class _Loader:
-    def __init__(self, client: redis.Redis, settings: Settings) -> None:
+    def __init__(self, client: redis.Redis, settings: Settings, kind: EntityKind) -> None:
         self._client = client
+        self._kind = kind
         self._keys = Keys.of(settings)
         self._swap = script("swap")
-        self.limits = HistoryLimits.of(USER, settings)
+        self.limits = HistoryLimits.of(kind, settings)
         self.merged = HistoryLoad()
         """What was left out in merging with histories that were there."""
 
     def load(self, histories: Sequence[tuple[str, NDArray[Any]]]) -> None:
         """Write the histories of one pipeline: new ones at once, the others by merging."""
         pipe = self._client.pipeline(transaction=False)
-        for user, records in histories:
-            pipe.set(self._keys.history(user), records.tobytes(), nx=True, px=self.limits.life_ms)
+        for name, records in histories:
+            pipe.set(self._keys.history(name, self._kind.name), records.tobytes(), nx=True, px=self.limits.life_ms)
         with store_errors("store histories"):
             written = pipe.execute()
-        rest = {user: records for (user, records), done in zip(histories, written, strict=True) if not done}
+        rest = {name: records for (name, records), done in zip(histories, written, strict=True) if not done}
         # Somebody may be writing these at this moment: what changed between reading and writing is done again.
         for _ in range(_ATTEMPTS):
             if not rest:
                 return
             rest = self._merge(rest)
         raise StoreError(
-            f"expected a quiet moment to merge the history of user {next(iter(rest))!r}, and found it changed "
-            f"{_ATTEMPTS} times.",
+            f"expected a quiet moment to merge the history of {self._kind.name} {next(iter(rest))!r}, "
+            f"and found it changed {_ATTEMPTS} times.",
             remedy="Run the load again: what is there already stays.",
         )
 
@@ -106,8 +110,8 @@ class _Loader:
         """Merge into histories that are there; return those that changed meanwhile."""
         pipe = self._client.pipeline(transaction=False)
         tried: list[tuple[str, HistoryLoad]] = []
-        for user, blob in self._read(list(wanted)).items():
-            records, there = wanted[user], unpack(blob)
+        for name, blob in self._read(list(wanted)).items():
+            records, there = wanted[name], unpack(blob, self._kind.record)
             fresh = records[~np.isin(records["id_hash"], there["id_hash"])]
             known = HistoryLoad(known=len(records) - len(fresh))
             if not len(fresh):
@@ -118,29 +122,30 @@ class _Loader:
             rows = Arranged(np.zeros(len(both), np.int64), both[order])
             final = finish(rows, self.limits, trusted=order < len(there))
             packed = final.records.tobytes()
-            pipe.eval(self._swap, 1, self._keys.history(user), blob, packed, self.limits.life_ms)
-            tried.append((user, known.plus(HistoryLoad(late=final.late, old=final.old, capped=final.capped))))
+            pipe.eval(self._swap, 1, self._keys.history(name, self._kind.name), blob, packed, self.limits.life_ms)
+            tried.append((name, known.plus(HistoryLoad(late=final.late, old=final.old, capped=final.capped))))
         with store_errors("merge histories"):
             swapped = pipe.execute()
         for (_, done), success in zip(tried, swapped, strict=True):
             self.merged = self.merged.plus(done) if success else self.merged
-        return {user: wanted[user] for (user, _), success in zip(tried, swapped, strict=True) if not success}
+        return {name: wanted[name] for (name, _), success in zip(tried, swapped, strict=True) if not success}
 
-    def _read(self, users: Sequence[str]) -> dict[str, bytes]:
+    def _read(self, names: Sequence[str]) -> dict[str, bytes]:
         """Return readable histories; a foreign one is moved aside and counted, and is then empty."""
         pipe = self._client.pipeline(transaction=False)
-        for user in users:
-            pipe.get(self._keys.history(user))
+        for name in names:
+            pipe.get(self._keys.history(name, self._kind.name))
         with store_errors("return histories"):
             blobs = pipe.execute(raise_on_error=False)
-            found = {user: b"" if blob is None else blob for user, blob in zip(users, blobs, strict=True)}
-            for user, blob in found.items():
+            found = {name: b"" if blob is None else blob for name, blob in zip(names, blobs, strict=True)}
+            for name, blob in found.items():
                 try:
-                    unpack(_bytes(blob))
+                    unpack(_bytes(blob), self._kind.record)
                 except (DataError, ResponseError):
                     aside = self._client.pipeline(transaction=True)
-                    set_aside(aside, self._keys, user, self.limits.life_ms).execute(raise_on_error=False)
-                    found[user] = b""
+                    set_aside(aside, self._keys, name, self._kind.name, self.limits.life_ms)
+                    aside.execute(raise_on_error=False)
+                    found[name] = b""
         return found
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from sentinel_core.errors import DataError, StoreError
+from sentinel_core.features.entities import ENTITY_KINDS
 from sentinel_core.schema import REQUEST_COLUMNS
 
 TRANSACTION_COLUMNS: Final = (
@@ -22,7 +23,7 @@ TRANSACTION_COLUMNS: Final = (
     "outcome",
     "propensity",
     "arrived_at",
-    "user_arrival",
+    *(f"{kind.name}_arrival" for kind in ENTITY_KINDS),
     "late",
 )
 """The columns that a history may bring; those that are required must be among them."""

@@ -1,6 +1,6 @@
-"""What belongs into a history, for many users at once: the rules of scripts/record.lua on arrays.
+"""What belongs into a history, for many entities at once: the rules of scripts/history.lua on arrays.
 
-Pure functions over `RECORD` arrays. Codes number the users; rows of a user stand together, in arrival order.
+Pure functions over arrays of records. Codes number the entities; rows of one stand together, in arrival order.
 """
 
 from __future__ import annotations
@@ -12,34 +12,42 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel_core.features.entities import MICROS_PER_DAY, RECORD, EntityKind
+from sentinel_core.features.entities import USER, EntityKind
 from sentinel_core.settings import Settings
 
-SLACK: Final = 256
-"""Records beyond the cap that a history may hold; half of them stay when it is cut."""
-
-_LAG: Final = slice(66, 72)
+_LAG_BYTES: Final = 6
+"""How long the last field of a record is, which tells how far it lies behind the newest before it."""
 _REACH: Final = 2**62
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryLimits:
-    """Limits of an entity kind's histories: window + lateness and lateness in µs, cap in records, idle life in ms."""
+    """Limits of an entity kind's histories: window + lateness and lateness in µs, cap in records, idle life in ms.
+
+    A history may hold `spare` records beyond the cap; half of them stay when it is cut.
+    """
 
     retention_us: int
     lateness_us: int
     cap: int
     life_ms: int
+    spare: int = 256
 
     @classmethod
     def of(cls, kind: EntityKind, settings: Settings) -> HistoryLimits:
-        """Take the windows from the catalogue and the cap from the settings.
+        """Take the windows from the catalogue, and a user's cap from the settings.
 
-        An idle history expires when nothing in it can count any more, plus two days.
+        An idle history expires when nothing in it can count any more, plus twice the lateness.
         """
         retention = kind.longest_window_us + kind.lateness_us
-        life_ms = (retention + 2 * MICROS_PER_DAY) // 1000
-        return cls(retention, kind.lateness_us, settings.user_history_cap, life_ms)
+        life_ms = (retention + 2 * kind.lateness_us) // 1000
+        if kind.name == USER.name:
+            return cls(retention, kind.lateness_us, settings.user_history_cap, life_ms)
+        return cls(retention, kind.lateness_us, kind.cap, life_ms, spare=64)
+
+    def arguments(self, *, movable_us: int = 0) -> tuple[int, ...]:
+        """Return what scripts/history.lua takes behind the record."""
+        return self.retention_us, self.lateness_us, self.cap, self.spare, self.life_ms, movable_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +68,7 @@ class Arranged:
 
 
 def arrange(codes: NDArray[np.int64], records: NDArray[Any]) -> Arranged:
-    """Sort by user and arrival number (equal ones as given), keep the first record of each id of a user."""
+    """Sort by entity and arrival number (equal ones as given), keep the first record of each id of an entity."""
     arrivals = records["arrival"]
     in_order = bool((arrivals[1:] >= arrivals[:-1]).all())
     order = np.argsort(codes, kind="stable") if in_order else np.lexsort((arrivals, codes))
@@ -83,7 +91,7 @@ def finish(arranged: Arranged, limits: HistoryLimits, trusted: NDArray[np.bool_]
     """Leave out what is late, too old or beyond the cap; write each record's lag behind the newest before it, in place.
 
     `trusted` rows were judged when they arrived and are never late. Nothing is dropped that the kernel
-    could look at: a day stays behind the horizon and half the slack behind the cap.
+    could look at: the lateness stays behind the horizon and half the spare records behind the cap.
     """
     rows = arranged
     newest = running_max(rows.codes, rows.records["time"])
@@ -96,14 +104,15 @@ def finish(arranged: Arranged, limits: HistoryLimits, trusted: NDArray[np.bool_]
         return rows
     last = np.flatnonzero(np.r_[rows.codes[1:] != rows.codes[:-1], True])
     sizes = np.diff(np.r_[-1, last])
-    horizon = np.repeat(newest[last], sizes) - limits.retention_us - MICROS_PER_DAY
+    horizon = np.repeat(newest[last], sizes) - limits.retention_us - limits.lateness_us
     # Only from the front, as the script does: a record behind a kept one stays.
     fresh = running_max(rows.codes, (rows.records["time"] >= horizon).astype(np.int64)) > 0
     records = rows.records
     lag = (newest - records["time"]).astype("<u8")
-    records.view(np.uint8).reshape(-1, RECORD.itemsize)[:, _LAG] = lag.view(np.uint8).reshape(-1, 8)[:, :6]
+    packed = records.view(np.uint8).reshape(-1, records.dtype.itemsize)
+    packed[:, -_LAG_BYTES:] = lag.view(np.uint8).reshape(-1, 8)[:, :_LAG_BYTES]
     rows = replace(rows, old=int((~fresh).sum())).keep(fresh)
-    within = _newest(rows.codes, records["time"][fresh], limits.cap + SLACK // 2)
+    within = _newest(rows.codes, records["time"][fresh], limits.cap + limits.spare // 2)
     return replace(rows, capped=int((~within).sum())).keep(within)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
+from sentinel_core.features.entities import TOUCHED
 from sentinel_core.schema import REQUEST_COLUMNS
 from sentinel_core.stores.labels import LATEST
 
@@ -18,6 +19,7 @@ Columns = dict[str, NDArray[Any]]
 
 _MICROS: Final = "CAST(extract(epoch FROM {column}) * 1000000 AS bigint)"
 _TIMES: Final = ("timestamp", "arrived_at", "labelled_at", "risk_as_of")
+_STAMPS: Final = tuple(f"{kind.name}_arrival" for kind in TOUCHED)
 _NUMBERS: Final = ("latitude", "longitude", "propensity", "fraud_score")
 
 _PREDICTION: Final = text(
@@ -53,7 +55,8 @@ def read_training_rows(
     Rows are those with `timestamp` in (since, as_of]; `is_fraud` and `labelled_at` are the latest label known then.
     Text and ids are object arrays, times datetime64[us] in UTC, `amount` float64; `is_fraud`, `prediction` and
     `degraded` are int8, -1 where unknown. With `vectors`, `features` holds what was logged, a list or None, and
-    `feature_set_id`, `risk_as_of` say under which definitions and risk table.
+    `feature_set_id`, `risk_as_of` say under which definitions and risk table, `device_arrival`, `address_arrival`,
+    `merchant_arrival` (int64, -1 where nothing was noted) and `noted_us` (a dict or None) what its entities noted.
     """
     values = {"as_of": as_of, "since": since}
     yield from _chunks(conn, _training_query(vectors=vectors), values, chunk_rows)
@@ -82,7 +85,7 @@ def _chunks(conn: Connection, query: Any, values: dict[str, Any], chunk_rows: in
 def _training_query(*, vectors: bool) -> Any:
     plain = [*REQUEST_COLUMNS, "currency", "outcome", "propensity", "arrived_at", "user_arrival", "late", "source"]
     plain += ["fraud_score", "model_version"]
-    plain += ["features", "feature_set_id", "risk_as_of"] if vectors else []
+    plain += ["features", "feature_set_id", "risk_as_of", *_STAMPS, "noted_us"] if vectors else []
     columns = [
         f"{_MICROS.format(column=f't.{name}')} AS {name}"
         if name in _TIMES
@@ -114,7 +117,7 @@ def _column(name: str, values: tuple[Any, ...]) -> NDArray[Any]:
         return np.array([-1 if value is None else int(value) for value in values], np.int8)
     if name == "late":
         return np.array(values, np.bool_)
-    if name == "user_arrival":
+    if name in ("user_arrival", *_STAMPS):
         return np.array([-1 if value is None else value for value in values], np.int64)
     column = np.empty(len(values), object)
     column[:] = values

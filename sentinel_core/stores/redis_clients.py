@@ -18,15 +18,15 @@ from redis.retry import Retry
 
 from sentinel_core.errors import StoreError
 from sentinel_core.settings import Settings
-from sentinel_core.stores.keys import Keys, slot
+from sentinel_core.stores.keys import Keys
 from sentinel_core.stores.wire import PackedConnection
 
 SCRIPTS: Final = Path(__file__).parent / "scripts"
 
 
-def script(name: str) -> str:
-    """Read one of the packaged Lua scripts."""
-    return (SCRIPTS / f"{name}.lua").read_text(encoding="utf-8")
+def script(*names: str) -> str:
+    """Read packaged Lua scripts, one behind the other: a script has no other way to share functions."""
+    return "".join((SCRIPTS / f"{name}.lua").read_text(encoding="utf-8") for name in names)
 
 
 def make_client(settings: Settings, *, timeout_seconds: float = 30.0) -> redis.Redis:
@@ -85,12 +85,12 @@ def refused(what: str, error: RedisError) -> StoreError:
     )
 
 
-def set_aside(pipeline: Any, keys: Keys, user_id: str, life_ms: int) -> Any:
+def set_aside(pipeline: Any, keys: Keys, entity_id: str, kind: str, life_ms: int) -> Any:
     """Queue the commands that move a history, which nobody can read, to its quarantine key, and count it."""
-    quarantine = keys.quarantine(user_id)
-    pipeline.rename(keys.history(user_id), quarantine)
+    history, quarantine, counts = keys.for_history(entity_id, kind)
+    pipeline.rename(history, quarantine)
     pipeline.pexpire(quarantine, life_ms)
-    pipeline.hincrby(keys.counts(slot(user_id, keys.slots)), "quarantined", 1)
+    pipeline.hincrby(counts, "quarantined", 1)
     return pipeline
 
 

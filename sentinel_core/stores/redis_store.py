@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -17,17 +17,19 @@ from numpy.typing import NDArray
 from redis.exceptions import NoScriptError, RedisError
 
 from sentinel_core.errors import DataError, PayloadConflictError
-from sentinel_core.features.entities import RECORD, USER, unpack
+from sentinel_core.features.entities import RECORD, TOUCHED, USER, unpack
 from sentinel_core.settings import Settings
 from sentinel_core.stores.bodies import hexadecimal
 from sentinel_core.stores.history_rules import HistoryLimits
 from sentinel_core.stores.keys import Keys
 from sentinel_core.stores.redis_clients import bounded, check_eviction_policy, refused, script, set_aside
 from sentinel_core.stores.risk import RISK_AS_OF, RISK_TABLE
+from sentinel_core.stores.touches import Touch, TouchRequest, touch_of
 from sentinel_core.stores.wire import Wire
 
-_NEW, _SEEN, _ANSWERED, _CONFLICT = range(4)
+_SEEN, _ANSWERED, _CONFLICT = 1, 2, 3
 _PAYLOAD: Final = slice(32, 40)
+_ID: Final = slice(24, 32)
 CLOCK_US: Final = 60_000_000
 """By how much the clocks of two workers may differ."""
 
@@ -36,8 +38,9 @@ CLOCK_US: Final = 60_000_000
 class RecordRequest:
     """One transaction to record: its 72-byte record with arrival 0, and the body of its `accepted` entry.
 
-    `clocked` says that its time was given by us. It is then moved, by at most `CLOCK_US`, to that of the newest event
-    that arrived before it, so that it sees that event; the reply has the time.
+    `touches` names the other entities that are to note it. `clocked` says that its time was given by us. It is then
+    moved, by at most `CLOCK_US`, to that of the newest event that arrived before it, so that it sees that event; the
+    reply has the time.
     """
 
     transaction_id: str
@@ -45,6 +48,7 @@ class RecordRequest:
     record: bytes
     accepted: Mapping[str, Any]
     clocked: bool = False
+    touches: Sequence[TouchRequest] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class RecordReply:
 
     `history` are the records that arrived before it (none where it is `late`), `arrival` its own number in
     its user's history, `time` (µs) the time that it is recorded with. `seen` means that an earlier attempt recorded
-    it, at that time: PostgreSQL may know the answer.
+    it, at that time: PostgreSQL may know the answer. `touches` holds what other entities noted, by kind.
     Where `answer` is set it is the stored one, and where `conflict` is set the id was used before with another
     payload; the other fields are then empty.
     """
@@ -63,6 +67,7 @@ class RecordReply:
     late: bool = False
     seen: bool = False
     history: NDArray[Any] | None = None
+    touches: Mapping[str, Touch] = field(default_factory=dict)
     answer: dict[str, Any] | None = None
     conflict: PayloadConflictError | None = None
 
@@ -87,9 +92,12 @@ class CommitReply:
 
 
 class _Script:
-    def __init__(self, name: str) -> None:
-        self.text = script(name)
+    def __init__(self, *names: str) -> None:
+        self.text = script(*names)
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+_Call = tuple[_Script, tuple[Any, ...]]
 
 
 class HotStore:
@@ -104,28 +112,27 @@ class HotStore:
         self._wire = Wire(client)
         self._seconds = timeout_seconds
         self._keys = Keys.of(settings)
-        self._record = _Script("record")
+        self._record = _Script("history", "record")
+        self._touch = _Script("history", "touch")
+        self._withdraw = _Script("withdraw")
         self._commit = _Script("commit")
-        self._limits = HistoryLimits.of(USER, settings)
+        self._limits = {kind.name: HistoryLimits.of(kind, settings) for kind in (USER, *TOUCHED)}
         self._answer_ms = settings.answer_ttl_seconds * 1000
 
     async def record(self, requests: Sequence[RecordRequest]) -> list[RecordReply]:
-        """Record transactions in order, in one round trip; each sees those of its user that came before it."""
-        calls = [self._record_call(request) for request in requests]
-        raw = await self._run(self._record, calls, "record transactions")
-        replies: list[RecordReply] = []
-        for request, call, answer in zip(requests, calls, raw, strict=True):
-            try:
-                replies.append(_reply(request, answer))
-            except DataError:
-                await self._set_aside(request.user_id)
-                again = await self._run(self._record, [call], "record a transaction")
-                replies.append(_reply(request, again[0]))
+        """Record transactions in order, in one round trip; each sees what came before it at its user and its entities.
+
+        What was refused or answered before leaves nothing new at an entity: a second round trip takes that back.
+        """
+        calls = [call for request in requests for call in self._calls_of(request)]
+        raw = iter(await self._run(calls, "record transactions"))
+        replies = [await self._reply(request, raw) for request in requests]
+        await self._withdraw_refused(requests, replies)
         return replies
 
     async def commit(self, requests: Sequence[CommitRequest]) -> list[CommitReply]:
         """Store answers, in one round trip; an answer that is there already wins and is returned."""
-        raw = await self._run(self._commit, [self._commit_call(request) for request in requests], "commit answers")
+        raw = await self._run([(self._commit, self._commit_call(request)) for request in requests], "commit answers")
         return [
             CommitReply(dict(request.answer), first=True)
             if stored is None
@@ -148,11 +155,11 @@ class HotStore:
             return sum(await pipe.execute())
 
     async def counts(self) -> dict[str, int]:
-        """Return what the scripts counted since the beginning: late, capped and quarantined, over all slots."""
+        """Return what the scripts counted since the beginning: late, late_touches, capped and quarantined."""
         pipe = self._client.pipeline(transaction=False)
         for number in range(self._keys.slots):
             pipe.hgetall(self._keys.counts(number))
-        totals = {"late": 0, "capped": 0, "quarantined": 0}
+        totals = {"late": 0, "late_touches": 0, "capped": 0, "quarantined": 0}
         async with bounded("report its counters", self._seconds):
             for slot_counts in await pipe.execute():
                 for name, value in slot_counts.items():
@@ -182,14 +189,53 @@ class HotStore:
             table = await self._client.hget(self._keys.risk, RISK_TABLE)
         return None if table is None else bytes(table)
 
-    def _record_call(self, request: RecordRequest) -> tuple[Any, ...]:
+    def _calls_of(self, request: RecordRequest) -> list[_Call]:
+        return [self._record_call(request), *(self._touch_call(request, touch) for touch in request.touches)]
+
+    def _record_call(self, request: RecordRequest) -> _Call:
         payload = hexadecimal(int.from_bytes(request.record[_PAYLOAD], "little"))
         body = _json({**request.accepted, "payload_hash": payload})[:-1]
         keys = self._keys.for_record(request.user_id, request.transaction_id)
-        limits = self._limits
-        movable_us = CLOCK_US if request.clocked else 0
-        arguments = (limits.retention_us, limits.lateness_us, limits.cap, limits.life_ms, movable_us)
-        return (len(keys), *keys, request.record, request.transaction_id, payload, body, *arguments)
+        limits = self._arguments(USER.name, request)
+        return self._record, (len(keys), *keys, request.record, *limits, request.transaction_id, payload, body)
+
+    def _touch_call(self, request: RecordRequest, touch: TouchRequest) -> _Call:
+        keys = self._keys.for_history(touch.entity_id, touch.kind)
+        return self._touch, (len(keys), *keys, touch.record, *self._arguments(touch.kind, request))
+
+    def _arguments(self, kind: str, request: RecordRequest) -> tuple[int, ...]:
+        return self._limits[kind].arguments(movable_us=CLOCK_US if request.clocked else 0)
+
+    async def _reply(self, request: RecordRequest, raw: Iterator[Any]) -> RecordReply:
+        own, touches = next(raw), [next(raw) for _ in request.touches]
+        try:
+            reply = _reply(request, own)
+        except DataError:
+            await self._set_aside(request.user_id, USER.name)
+            reply = _reply(request, (await self._run([self._record_call(request)], "record a transaction"))[0])
+        noted = {}
+        for touch, answer in zip(request.touches, touches, strict=True):
+            try:
+                found = touch_of(touch, answer)
+            except DataError:
+                await self._set_aside(touch.entity_id, touch.kind)
+                found = touch_of(touch, (await self._run([self._touch_call(request, touch)], "note a transaction"))[0])
+            if found is not None:
+                noted[touch.kind] = found
+        return replace(reply, touches=noted)
+
+    async def _withdraw_refused(self, requests: Sequence[RecordRequest], replies: Sequence[RecordReply]) -> None:
+        """Take back what entities noted of transactions that were in conflict, or answered before they were trimmed."""
+        calls: list[_Call] = []
+        for request, reply in zip(requests, replies, strict=True):
+            if reply.answer is None and reply.conflict is None:
+                continue
+            for touch in request.touches:
+                noted = reply.touches.get(touch.kind)
+                if noted is not None and noted.fresh:
+                    key = self._keys.history(touch.entity_id, touch.kind)
+                    calls.append((self._withdraw, (1, key, touch.record[_ID], noted.arrival, len(touch.record))))
+        await self._run(calls, "take back what was noted of refused transactions")
 
     def _commit_call(self, request: CommitRequest) -> tuple[Any, ...]:
         payload = hexadecimal(request.payload_hash)
@@ -198,26 +244,28 @@ class HotStore:
         keys = self._keys.for_commit(request.user_id, request.transaction_id)
         return (len(keys), *keys, answer, self._answer_ms, request.transaction_id, payload, body)
 
-    async def _run(self, which: _Script, calls: Sequence[tuple[Any, ...]], what: str) -> list[Any]:
+    async def _run(self, calls: Sequence[_Call], what: str) -> list[Any]:
         if not calls:
             return []
         async with bounded(what, self._seconds):
-            replies = await self._wire.exchange([("EVALSHA", which.sha, *call) for call in calls])
+            replies = await self._wire.exchange([("EVALSHA", which.sha, *arguments) for which, arguments in calls])
             missing = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
             if missing:
                 # The server was restarted: its script cache is empty.
-                await self._client.script_load(which.text)
-                again = await self._wire.exchange([("EVALSHA", which.sha, *calls[index]) for index in missing])
-                for index, reply in zip(missing, again, strict=True):
+                for text in {calls[index][0].text for index in missing}:
+                    await self._client.script_load(text)
+                again = [("EVALSHA", calls[index][0].sha, *calls[index][1]) for index in missing]
+                for index, reply in zip(missing, await self._wire.exchange(again), strict=True):
                     replies[index] = reply
         for reply in replies:
             if isinstance(reply, RedisError):
                 raise refused(what, reply) from reply
         return replies
 
-    async def _set_aside(self, user_id: str) -> None:
+    async def _set_aside(self, entity_id: str, kind: str) -> None:
         """Move a history that the script let pass and the kernel cannot read."""
-        pipe = set_aside(self._client.pipeline(transaction=True), self._keys, user_id, self._limits.life_ms)
+        pipe = self._client.pipeline(transaction=True)
+        set_aside(pipe, self._keys, entity_id, kind, self._limits[kind].life_ms)
         async with bounded("set a foreign history aside", self._seconds):
             # RENAME fails where another worker was faster.
             await pipe.execute(raise_on_error=False)

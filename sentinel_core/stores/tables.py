@@ -51,8 +51,13 @@ transactions: Final = Table(
     Column("card_last_four", Text),
     Column("currency", Text),
     moment("arrived_at"),
-    # Position of the event in its user's history; later entities add a column of their own.
+    # Position of the event in the history of its user, and of the entities that it touched; null where none is noted.
     Column("user_arrival", BigInteger),
+    Column("device_arrival", BigInteger),
+    Column("address_arrival", BigInteger),
+    Column("merchant_arrival", BigInteger),
+    # {"device": …} in µs since 1970, for entities that noted another time than `timestamp`.
+    Column("noted_us", JSONB),
     Column("late", Boolean, nullable=False, server_default=text("false")),
     # 16 hexadecimal digits; null where the row came from a file.
     Column("payload_hash", Text),

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import redis
 
 from sentinel_core.features.catalog import FEATURE_NAMES
 from sentinel_core.schema import CATEGORY_COLUMNS
@@ -102,3 +103,16 @@ def test_ingest_loads_once(sentinel: Sentinel, settings: Settings, tmp_path: Pat
     assert first["risk"]["published"] is False  # what happened months ago says nothing about the risk of today
     said = sentinel("ingest", file)
     assert "0 of 4 transactions and 0 of 4 known labels are new; histories of 3 users" in said
+
+
+def test_ingest_rebuilds_a_lost_redis_from_postgresql(
+    sentinel: Sentinel, settings: Settings, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    sentinel.use(settings)
+    sentinel("ingest", csv(tmp_path / "history.csv"))
+    histories = sorted(redis_client.scan_iter(f"{settings.redis_namespace}:*:h:*"))
+    redis_client.delete(*histories)
+    said = sentinel.json("ingest", "--from-database")
+    assert said["histories"]["user"] == 3
+    assert sorted(redis_client.scan_iter(f"{settings.redis_namespace}:*:h:*")) == histories
+    assert "a FILE or --from-database, got neither" in sentinel.fails("ingest")

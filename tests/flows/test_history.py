@@ -10,11 +10,11 @@ from sqlalchemy import Engine, text
 from sentinel_core.datasets.events import to_events
 from sentinel_core.datasets.snapshot import load_snapshot
 from sentinel_core.errors import DataError
-from sentinel_core.features.entities import unpack
+from sentinel_core.features.entities import ENTITY_KINDS, TOUCHED, unpack
 from sentinel_core.features.risk import RiskTable
 from sentinel_core.flows.database import read_transactions
 from sentinel_core.flows.demo import demo_transactions
-from sentinel_core.flows.history import load_history
+from sentinel_core.flows.history import load_history, rebuild_history
 from sentinel_core.flows.ingest import Request, make_snapshot
 from sentinel_core.flows.risk import refresh_risk
 from sentinel_core.flows.state import write_last_training
@@ -65,6 +65,32 @@ def test_what_was_loaded_reads_back_as_it_was(settings: Settings, redis_client: 
     recent = own["time"] > own["time"].max() - 31 * 86_400_000_000
     np.testing.assert_array_equal(unpack(blob)["id_hash"][-recent.sum() :], own["id_hash"][recent])
     assert (np.diff(unpack(blob)["arrival"]) > 0).all()
+
+
+def test_entities_know_what_the_newest_transaction_could_look_at(
+    settings: Settings, engine: Engine, redis_client: redis.Redis, snapshot: str
+) -> None:
+    """The same from the file and, where Redis was lost, from PostgreSQL."""
+    load_history(settings, snapshot, now=NOW)
+    frame = load_snapshot(settings.home, snapshot).frame()
+    keys = Keys.of(settings)
+    from_file = {key: redis_client.get(key) for key in redis_client.scan_iter(f"{keys.namespace}:*:h:*")}
+    for kind in TOUCHED:
+        last = frame[frame[kind.column].notna()].iloc[-1]
+        reach = timedelta(microseconds=kind.longest_window_us + kind.lateness_us)
+        own = frame[(frame[kind.column] == last[kind.column]) & (frame["timestamp"] > last["timestamp"] - reach)]
+        held = unpack(from_file[keys.history(last[kind.column], kind.name).encode()], kind.record)
+        recent = held[held["time"] > held["time"][-1] - kind.longest_window_us - kind.lateness_us]
+        np.testing.assert_array_equal(recent["id_hash"], to_events(own).id_hash)
+        np.testing.assert_array_equal(recent["user"], to_events(own).user)
+        with engine.connect() as conn:
+            column = text(f"SELECT transaction_id, {kind.name}_arrival FROM transactions")
+            arrival = {row[0]: row[1] for row in conn.execute(column)}
+        assert recent["arrival"].tolist() == [arrival[name] for name in own["transaction_id"]]
+    redis_client.delete(*from_file)
+    rebuilt = rebuild_history(settings)
+    assert set(rebuilt) == {kind.name for kind in ENTITY_KINDS}
+    assert {key: redis_client.get(key) for key in redis_client.scan_iter(f"{keys.namespace}:*:h:*")} == from_file
 
 
 def test_the_risk_table_of_last_midnight_is_published(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +16,8 @@ from sqlalchemy import Connection, text
 
 from sentinel_core.features.build import build_offline
 from sentinel_core.features.catalog import FEATURE_NAMES
-from sentinel_core.features.events import Events, hash_texts
+from sentinel_core.features.entities import TOUCHED
+from sentinel_core.features.events import Events, Stamps, hash_texts
 from sentinel_core.schema import BANK_TRANSFER, to_cents, to_micros
 from tests.serving.conftest import Service, payload, until
 
@@ -126,11 +127,21 @@ def test_every_answer_is_one_row_and_its_vector_is_the_offline_one(service: Serv
         arrival=np.array([row["user_arrival"] for row in rows], np.int64),
         is_bank_transfer=np.array([row["transaction_type"] == BANK_TRANSFER for row in rows]),
     )
-    offline = build_offline(events, None)
+    offline = build_offline(events, None, stamps=noted(rows))
     logged = np.array([row["features"] for row in rows], np.float32)
     assert offline.late.tolist() == [row["late"] for row in rows]
     for position, name in enumerate(FEATURE_NAMES):
         np.testing.assert_array_equal(logged[:, position], offline.values[:, position], err_msg=name)
+
+
+def noted(rows: Sequence[Mapping[str, Any]]) -> dict[str, Stamps]:
+    """What the log says that entities noted of these rows."""
+    found = {}
+    for kind in TOUCHED:
+        arrival = [-1 if (number := row[f"{kind.name}_arrival"]) is None else number for row in rows]
+        time = [(row["noted_us"] or {}).get(kind.name, to_micros(row["timestamp"])) for row in rows]
+        found[kind.name] = Stamps(np.array(time, np.int64), np.array(arrival, np.int64))
+    return found
 
 
 def _written(service: Service, mark: str) -> tuple[int, int]:

@@ -145,7 +145,8 @@ def a_broken_one_is_refused(service: Service, settings: Settings, tmp_path: Path
         found: dict[str, Any] = httpx.get(f"{service.url}/api/v1/model/info", timeout=30).json()
         return found
 
-    until("the refusal shows", lambda: refusal()["refused"] is not None, SWAP_SECONDS)
+    # Each call is a new connection, so that both workers are asked.
+    until("the refusal shows", lambda: all(refusal()["refused"] is not None for _ in range(12)), SWAP_SECONDS)
     info = refusal()
     assert info["model_version"] == second.name
     assert info["refused"]["version"] == "v20260103_000000"

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel_core.features.entities import RECORD, RECORD_VERSION
+from sentinel_core.features.entities import RECORD, RECORD_VERSION, TOUCH, TOUCHED
 from sentinel_core.schema import Transaction, hash_text, to_cents, to_micros
 from sentinel_core.settings import Settings, load_settings
 from sentinel_core.stores import bodies
 from sentinel_core.stores.redis_store import CommitRequest, RecordRequest
 from sentinel_core.stores.streams import StreamEvent
+from sentinel_core.stores.touches import TouchRequest
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -70,7 +71,18 @@ def accepted_body(name: str, sent: Transaction) -> dict[str, Any]:
 def record_request(name: str, user: str = "u", **fields: Any) -> RecordRequest:
     """Return a request to record a transaction named `name`."""
     sent = transaction(user, **fields)
-    return RecordRequest(name, user, record(name, sent).tobytes(), accepted_body(name, sent))
+    return RecordRequest(
+        name, user, record(name, sent).tobytes(), accepted_body(name, sent), touches=touch_requests(name, sent)
+    )
+
+
+def touch_requests(name: str, sent: Transaction) -> list[TouchRequest]:
+    """Return what the entities of a transaction are asked to note."""
+    row = np.zeros(1, TOUCH)
+    row["time"], row["cents"] = to_micros(sent.timestamp or NOW), to_cents(sent.amount)
+    row["id_hash"], row["user"], row["version"] = hash_text(name), hash_text(sent.user_id), RECORD_VERSION
+    entities = [(kind.name, getattr(sent, kind.column)) for kind in TOUCHED]
+    return [TouchRequest(kind, entity_id, row.tobytes()) for kind, entity_id in entities if entity_id is not None]
 
 
 def answered_body(name: str, **fields: Any) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def test_a_load_leaves_what_recording_one_by_one_would_have_left(settings: Setti
     assert done.late > 0
     for user in (f"u{n}" for n in range(5)):
         assert stored(redis_client, fresh, user).tobytes() == stored(redis_client, settings, user).tobytes()
-    assert done == HistoryLoad(users=5, records=400, late=done.late)
+    assert done == HistoryLoad(entities=5, records=400, late=done.late)
     for key in redis_client.scan_iter(match=fresh.redis_namespace + ":*"):
         redis_client.delete(key)
 

@@ -138,8 +138,8 @@ def test_a_lost_redis_is_rebuilt_from_postgresql(engine: Engine, settings: Setti
         write_batch(conn, [accepted_event("live", 7), late], now=NOW)
         done = rebuild_histories(conn, redis_client, settings)
         again = rebuild_histories(conn, redis_client, settings, since=NOW - 2 * DAY)
-    assert done == HistoryLoad(users=2, records=4)
-    assert again == HistoryLoad(users=1, records=3, known=3)
+    assert done == HistoryLoad(entities=2, records=4)
+    assert again == HistoryLoad(entities=1, records=3, known=3)
     keys = Keys.of(settings)
     history = unpack(redis_client.get(keys.history("u")) or b"")
     wanted = [record(name, transaction())["id_hash"][0] for name in ("a", "b", "live")]

@@ -155,7 +155,7 @@ def test_a_late_event_is_a_cold_start_that_enters_no_history(settings: Settings,
     assert names(late) == names(again) == []
     assert late.arrival == again.arrival
     assert names(following) == hashes("now", "edge")
-    assert counts == {"late": 1, "capped": 0, "quarantined": 0}
+    assert counts == {"late": 1, "late_touches": 7, "capped": 0, "quarantined": 0}
     lates = [body["transaction_id"] for kind, body in events(redis_client, settings) if body.get("late")]
     assert lates == ["late"]
 

@@ -1,0 +1,48 @@
+"""What a transaction leaves at the entities that it touches, as the hot path's store takes and gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from numpy.typing import NDArray
+
+from sentinel_core.features.entities import TOUCHED, unpack
+
+KIND: Final = {kind.name: kind for kind in TOUCHED}
+NEW, SEEN, LATE = range(3)
+"""The statuses of scripts/touch.lua."""
+
+
+@dataclass(frozen=True, slots=True)
+class TouchRequest:
+    """One entity that a transaction touches: the name of its kind, its id, and its packed record with arrival 0."""
+
+    kind: str
+    entity_id: str
+    record: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """What an entity noted: its arrival number and time (µs) for the transaction, the records that arrived before.
+
+    `fresh` says that nothing was noted of it before.
+    """
+
+    arrival: int
+    time: int
+    history: NDArray[Any]
+    fresh: bool
+
+
+def touch_of(request: TouchRequest, raw: Sequence[Any]) -> Touch | None:
+    """Read the reply of scripts/touch.lua; None where the transaction came too late to be noted.
+
+    Raises `DataError` where the history is not ours.
+    """
+    status, arrival, value, time = raw
+    if status == LATE:
+        return None
+    return Touch(arrival, time, unpack(value, KIND[request.kind].record), status == NEW)
