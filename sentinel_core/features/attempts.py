@@ -38,7 +38,7 @@ def attempt_features(block: Block, kind: EntityKind) -> dict[str, NDArray[Any]]:
     np.cumsum(block.columns["cents"] <= SMALL_CENTS, out=small[1:])
     counts = block.end - first + 1
     smalls = small[block.end] - small[first] + (block.row["cents"] <= SMALL_CENTS)
-    return _named(kind, counts, smalls, lambda: _distinct_users(block, first[-1]))
+    return _named(kind, counts, smalls, lambda: distinct(block, "user", first[-1]))
 
 
 def first_attempts(events: Events, kind: EntityKind) -> dict[str, NDArray[Any]]:
@@ -56,19 +56,19 @@ def _named(kind: EntityKind, counts: Any, smalls: Any, users: Any) -> dict[str, 
     return columns | ({"device_user_count_24h": users()} if kind.name == DEVICE.name else {})
 
 
-def _distinct_users(block: Block, first: Int) -> Int:
-    """Return how many users made the attempts of the windows events[first:end], the row's own user among them."""
+def distinct(block: Block, name: str, first: Int) -> Int:
+    """Return how many values of a column the windows events[first:end] hold, the row's own among them; null is one."""
     if block.owner is None:
-        return _distinct_before(block.columns["user"], first)
+        return _distinct_before(block.columns[name], first)
     rows = np.arange(len(first))
     place = np.arange(len(block.key))
     held = (place >= first[block.owner]) & (place < block.end[block.owner])
     owner = np.concatenate((block.owner[held], rows))
-    user = np.concatenate((block.columns["user"][held], block.row["user"]))
-    order = np.lexsort((user, owner))
-    owner, user = owner[order], user[order]
+    values = np.concatenate((block.columns[name][held], block.row[name]))
+    order = np.lexsort((values, owner))
+    owner, values = owner[order], values[order]
     fresh = np.ones(len(owner), dtype=np.bool_)
-    fresh[1:] = (owner[1:] != owner[:-1]) | (user[1:] != user[:-1])
+    fresh[1:] = (owner[1:] != owner[:-1]) | (values[1:] != values[:-1])
     return np.bincount(owner[fresh], minlength=len(first))
 
 

@@ -159,7 +159,7 @@ def _familiarity(block: Block, first: Int) -> dict[str, NDArray[Any]]:
     values = [block.columns[name] for name in _FAMILIAR]
     wanted = np.concatenate([block.row[name] for name in _FAMILIAR]).reshape(len(_FAMILIAR), -1)
     if block.owner is None:
-        counts = np.concatenate([_same_before(column, first) for column in values]).reshape(len(values), -1)
+        counts = np.concatenate([same_before(column, first) for column in values]).reshape(len(values), -1)
     else:
         same = np.zeros((len(values), len(block.key) + 1), dtype=np.int64)
         same[:, 1:] = np.concatenate(values).reshape(len(values), -1) == wanted.take(block.owner, axis=1)
@@ -169,7 +169,7 @@ def _familiarity(block: Block, first: Int) -> dict[str, NDArray[Any]]:
     return {f"user_{name}_count_30d": count for name, count in zip(_FAMILIAR, counts, strict=True)}
 
 
-def _same_before(values: Hash, first: Int) -> Int:
+def same_before(values: Hash, first: Int) -> Int:
     """Return how many of values[first[i]:i] equal values[i], for each i.
 
     Sorted by (value, place), equal values stand together: a count is the distance from the first one in the window,

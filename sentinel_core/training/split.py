@@ -79,9 +79,7 @@ def windowed_split(
     windows: dict[str, Window],
 ) -> Split:
     """Split labelled rows into the given windows (train, calibrate, test); the same errors as `time_split`."""
-    rows = {name: _rows(time, is_fraud, known_at, window) for name, window in windows.items()}
-    for name, window in windows.items():
-        _check(name, window, time, is_fraud, rows[name])
+    rows = {name: rows_within(name, window, time, is_fraud, known_at) for name, window in windows.items()}
     return Split(rows["train"], rows["calibrate"], rows["test"], dict(windows))
 
 
@@ -105,12 +103,18 @@ def _windows(time: NDArray[np.int64], as_of: int, delay: int, shares: tuple[floa
     }
 
 
-def _rows(
-    time: NDArray[np.int64], is_fraud: NDArray[np.int8], known_at: NDArray[np.int64], window: Window
+def rows_within(
+    name: str, window: Window, time: NDArray[np.int64], is_fraud: NDArray[np.int8], known_at: NDArray[np.int64]
 ) -> NDArray[np.intp]:
+    """Return the rows of a window whose labels its clock knows, in order of time.
+
+    Raises `TrainingError`, by the name of the part, where there are none, one class, or too few frauds.
+    """
     inside = (time >= window.start) & (time < window.end) & (is_fraud >= 0) & (known_at <= window.clock)
     rows = np.flatnonzero(inside)
-    return rows[np.argsort(time[rows], kind="stable")]
+    rows = rows[np.argsort(time[rows], kind="stable")]
+    _check(name, window, time, is_fraud, rows)
+    return rows
 
 
 def _check(

@@ -227,6 +227,36 @@ OF_THE_HISTORY: Mapping[str, Callable[[Row, list[Row]], Number]] = {
 }
 
 
+# What was proposed and is in no vector.
+
+
+def high(row: Row, past: list[Row], window: int) -> int:
+    older = within(past, row, 30 * DAY, upto=14 * DAY)
+    recent = [*within(past, row, window), row] if older else []
+    return sum(Fraction(r.cents, 100) > Fraction(5, 2) * mean(older) for r in recent)
+
+
+def older_ratio(row: Row, past: list[Row]) -> Number:
+    return ratio(row, within(past, row, 30 * DAY, upto=14 * DAY))
+
+
+def hour_share(row: Row, past: list[Row]) -> Number:
+    near = [r for r in past if (clock(r).hour - clock(row).hour) % 24 in (23, 0, 1)]
+    return Fraction(len(near) + 1, len(past) + 8)
+
+
+PROPOSED: Mapping[str, Callable[[Row, list[Row]], Number]] = {
+    "user_high_count_7d": lambda row, past: high(row, past, 7 * DAY),
+    "user_high_count_14d": lambda row, past: high(row, past, 14 * DAY),
+    "amount_to_older_ratio": older_ratio,
+    "is_first_at_merchant": lambda row, past: (
+        row.merchant is not None and not same(row.merchant, [r.merchant for r in past])
+    ),
+    "user_merchant_distinct_24h": lambda row, past: len({r.merchant for r in [*within(past, row, DAY), row]}),
+    "user_hour_share_30d": lambda row, past: hour_share(row, within(past, row, 30 * DAY)),
+}
+
+
 # What the device, the address and the merchant saw of late.
 
 WINDOWS = {"10m": 600 * SECOND, "1h": HOUR, "24h": DAY}
