@@ -67,5 +67,9 @@ class PayloadConflictError(SentinelError):
     """A transaction_id was used before with another payload (HTTP 409)."""
 
 
+class ParityError(SentinelError):
+    """A logged vector is not the one that the offline build gives for the same events."""
+
+
 class LocalError(SentinelError):
     """An embedded server could not be started, found or stopped."""

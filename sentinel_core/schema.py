@@ -140,6 +140,14 @@ def hash_text(text: str | None) -> int:
     return int.from_bytes(digest, "little") or 1
 
 
+def canonical_address(text: str) -> str:
+    """Return an IP address in its one canonical spelling (RFC 5952), and any other text as it is."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return text
+
+
 def _no_nul(text: str) -> str:
     if "\x00" in text:
         raise ValueError("must not contain the character NUL")

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sentinel_core.errors import ColumnError
-from sentinel_core.schema import COLUMN, Column, ColumnType, to_cents
+from sentinel_core.schema import COLUMN, Column, ColumnType, canonical_address, to_cents
 
 ARROW_TYPE: Final[dict[ColumnType, Any]] = {
     ColumnType.ID: pa.string(),
@@ -62,7 +62,8 @@ def coerce(name: str, values: Any, first_row: int, coercion: Coercion) -> Any:
         values = values.cast(pa.string())
     if pa.types.is_null(values.type):
         return values.cast(ARROW_TYPE[column.type])
-    return _CONVERT[column.type](column, values, first_row, coercion)
+    converted = _CONVERT[column.type](column, values, first_row, coercion)
+    return _one_spelling(converted) if name == "ip_address" else converted
 
 
 def exact_cents(amounts: Any) -> Any:
@@ -97,6 +98,16 @@ def _text(column: Column, values: Any, first_row: int, coercion: Coercion) -> An
         # Here and not in the suite: pandas drops a trailing NUL on the way to a regular expression.
         _refuse(column, text, clean, first_row, coercion, "text without the character NUL")
     return pc.if_else(pc.equal(text, ""), None, text)
+
+
+def _one_spelling(addresses: Any) -> Any:
+    """Write IPv6 addresses as a request's is written: one address is one entity. What is no address stays as it is."""
+    several = pc.fill_null(pc.match_substring(addresses, ":"), False)
+    if not pc.any(several).as_py():
+        return addresses
+    distinct = addresses.dictionary_encode()
+    words = pa.array([canonical_address(text) for text in distinct.dictionary.to_pylist()], pa.string())
+    return words.take(distinct.indices)
 
 
 def _number(column: Column, values: Any, first_row: int, coercion: Coercion) -> Any:

@@ -21,7 +21,7 @@ from sentinel_core.features.catalog import CATALOGUE, POSITION
 from sentinel_core.features.entities import TOUCHED, USER, EntityKind
 from sentinel_core.features.events import Bool, Events, Int, Stamps
 from sentinel_core.features.kernel import Block, history_features
-from sentinel_core.features.risk import RiskHistory, RiskTable, served_midnight
+from sentinel_core.features.risk import RiskHistory, RiskTable, ServedTables, served_midnight
 from sentinel_core.features.transaction import transaction_features
 
 CHUNK_ROWS: Final = 4096
@@ -56,7 +56,7 @@ class Touches:
 
 def build_offline(
     events: Events,
-    risk: RiskHistory | None,
+    risk: RiskHistory | ServedTables | None,
     *,
     kind: EntityKind = USER,
     risk_as_of: Int | None = None,

@@ -7,7 +7,7 @@ features up in tables made by it and by nothing else. The table of day D serves 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ __all__ = [
     "SERVED_AFTER_US",
     "RiskHistory",
     "RiskTable",
+    "ServedTables",
     "served_midnight",
 ]
 
@@ -121,13 +122,7 @@ class RiskHistory:
 
     def lookup(self, rows: Events, as_of: Int) -> dict[str, Float32]:
         """Return each risk feature of rows, each as of its own midnight (µs; 0 takes the empty table)."""
-        values = np.empty((len(RISK_NAMES), len(rows)), dtype=np.float32)
-        for day, selected in _groups(as_of):
-            table = self.at(day) if day else RiskTable.empty()
-            columns = table.lookup(rows.merchant[selected], rows.country[selected])
-            for row, column in zip(values, columns.values(), strict=True):
-                row[selected] = column
-        return dict(zip(RISK_NAMES, values, strict=True))
+        return _lookup(self.at, rows, as_of)
 
     def _days_since_fraud(self, as_of: int, merchants: int) -> NDArray[np.float64]:
         """Return the days from each merchant's latest known fraud to midnight, at most `RECENCY_DAYS`."""
@@ -136,6 +131,30 @@ class RiskHistory:
         latest = np.full(merchants, horizon, dtype=np.int64)
         np.maximum.at(latest, frauds.merchant, frauds.time)
         return (as_of - latest) / MICROS_PER_DAY
+
+
+@dataclass(frozen=True)
+class ServedTables:
+    """Tables as they were served, by midnight (µs)."""
+
+    tables: Mapping[int, RiskTable]
+
+    def lookup(self, rows: Events, as_of: Int) -> dict[str, Float32]:
+        """Return each risk feature of rows, each as of its own midnight (µs; 0 takes the empty table).
+
+        Raises `KeyError` for a midnight without a table.
+        """
+        return _lookup(self.tables.__getitem__, rows, as_of)
+
+
+def _lookup(table_of: Callable[[int], RiskTable], rows: Events, as_of: Int) -> dict[str, Float32]:
+    values = np.empty((len(RISK_NAMES), len(rows)), dtype=np.float32)
+    for day, selected in _groups(as_of):
+        table = table_of(day) if day else RiskTable.empty()
+        columns = table.lookup(rows.merchant[selected], rows.country[selected])
+        for row, column in zip(values, columns.values(), strict=True):
+            row[selected] = column
+    return dict(zip(RISK_NAMES, values, strict=True))
 
 
 def _count(codes: Int, size: int) -> Int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -37,6 +37,12 @@ _PREDICTION: Final = text(
 )
 
 
+_IDS: Final = 10_000
+_ANSWERED: Final = text(
+    "SELECT count(*) FROM prediction_logs WHERE NOT cache_hit AND transaction_id = ANY(CAST(:ids AS text[]))"
+)
+
+
 def get_prediction(conn: Connection, transaction_id: str) -> dict[str, Any] | None:
     """Return a transaction with its answer, its vector and the label that counts, or None where it is not known.
 
@@ -47,18 +53,34 @@ def get_prediction(conn: Connection, transaction_id: str) -> dict[str, Any] | No
     return None if row is None else dict(row)
 
 
+def count_answers(conn: Connection, transaction_ids: Sequence[str]) -> int:
+    """Return how many of these transactions have an answer in the log."""
+    counted = 0
+    for start in range(0, len(transaction_ids), _IDS):
+        ids = list(transaction_ids[start : start + _IDS])
+        counted += int(conn.execute(_ANSWERED, {"ids": ids}).scalar_one())
+    return counted
+
+
 def read_training_rows(
-    conn: Connection, *, as_of: datetime, since: datetime | None = None, vectors: bool = False, chunk_rows: int = 50_000
+    conn: Connection,
+    *,
+    as_of: datetime,
+    since: datetime | None = None,
+    prefix: str = "",
+    vectors: bool = False,
+    chunk_rows: int = 50_000,
 ) -> Iterator[Columns]:
     """Yield transactions that had arrived by `as_of`, in arrival order, as chunks of columns.
 
-    Rows are those with `timestamp` in (since, as_of]; `is_fraud` and `labelled_at` are the latest label known then.
-    Text and ids are object arrays, times datetime64[us] in UTC, `amount` float64; `is_fraud`, `prediction` and
-    `degraded` are int8, -1 where unknown. With `vectors`, `features` holds what was logged, a list or None, and
-    `feature_set_id`, `risk_as_of` say under which definitions and risk table, `device_arrival`, `address_arrival`,
-    `merchant_arrival` (int64, -1 where nothing was noted) and `noted_us` (a dict or None) what its entities noted.
+    Rows are those with `timestamp` in (since, as_of] whose id begins with `prefix`; `is_fraud` and `labelled_at` are
+    the latest label known then. Text and ids are object arrays, times datetime64[us] in UTC, `amount` float64;
+    `is_fraud`, `prediction` and `degraded` are int8, -1 where unknown. With `vectors`, `features` holds what was
+    logged, a list or None, `feature_set_id`, `risk_as_of` say under which definitions and risk table, and
+    `device_arrival`, `address_arrival`, `merchant_arrival` (int64, -1 where nothing was noted) and `noted_us` (a dict
+    or None) what its entities noted.
     """
-    values = {"as_of": as_of, "since": since}
+    values = {"as_of": as_of, "since": since, "prefix": prefix}
     yield from _chunks(conn, _training_query(vectors=vectors), values, chunk_rows)
 
 
@@ -103,6 +125,7 @@ def _training_query(*, vectors: bool) -> Any:
         LEFT JOIN ({LATEST}) AS l ON l.transaction_id = t.transaction_id
         WHERE t.arrived_at <= :as_of AND t.timestamp <= :as_of
           AND (CAST(:since AS timestamptz) IS NULL OR t.timestamp > :since)
+          AND starts_with(t.transaction_id, :prefix)
         ORDER BY COALESCE(t.user_arrival, {_MICROS.format(column="t.arrived_at")}), t.transaction_id
         """  # noqa: S608 (names of our own columns)
     )

@@ -121,3 +121,10 @@ def test_a_wrong_value_names_column_row_and_remedy(name: str, values: Any, messa
     with pytest.raises(ColumnError, match=message) as raised:
         convert(name, values)
     assert raised.value.remedy
+
+
+def test_an_address_has_one_spelling() -> None:
+    """The service sees requests in this spelling: another one in a file would be another entity."""
+    given = ["192.0.2.1", "2001:DB8:0:0::1", None, "2001:db8::1", "no: address"]
+    expected = ["192.0.2.1", "2001:db8::1", None, "2001:db8::1", "no: address"]
+    assert convert("ip_address", pa.array(given))[0] == expected
