@@ -76,6 +76,7 @@ class Settings(BaseSettings):
     answer_ttl_seconds: int = Field(3600, ge=1)
     registry_poll_seconds: float = Field(0.5, gt=0)
     request_timeout_seconds: float = Field(5.0, gt=0)
+    future_tolerance_seconds: float = Field(300.0, ge=0)
     max_body_bytes: int = Field(1_000_000, ge=1024)
     recorder_batch: int = Field(500, ge=1, le=10_000)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from sentinel_core.errors import PayloadConflictError, SentinelError, StoreError
@@ -16,6 +17,27 @@ class NoModelError(SentinelError):
 
 class DeadlineError(SentinelError):
     """A request was not answered in time (HTTP 503); what it recorded is still scored."""
+
+
+class FutureEventsError(SentinelError):
+    """Transactions whose time lies too far ahead (HTTP 422); `places` says where they stand in the request.
+
+    One of them would push its user's history ahead of everything that really happens.
+    """
+
+    def __init__(self, places: Sequence[int], latest: datetime) -> None:
+        super().__init__(
+            f"expected a timestamp of at most {latest.isoformat()}, got a later one.",
+            remedy="Check the clock and the zone of the client; SENTINEL_FUTURE_TOLERANCE_SECONDS allows for more.",
+        )
+        self.places = places
+        self.latest = latest
+
+    def details(self, *, indexed: bool) -> list[dict[str, Any]]:
+        """Return the error of each field, as every 422 does."""
+        message = f"must not lie in the future: at most {self.latest.isoformat()}"
+        where: list[dict[str, Any]] = [{"index": place} if indexed else {} for place in self.places]
+        return [item | {"field": "timestamp", "message": message} for item in where]
 
 
 class HttpError(Exception):
@@ -36,6 +58,8 @@ def to_problem(error: SentinelError) -> HttpError:
     """Translate a typed error to its answer; texts that could name hosts or files stay in the log."""
     if isinstance(error, PayloadConflictError):
         return HttpError(409, "payload_conflict", str(error))
+    if isinstance(error, FutureEventsError):
+        return HttpError(422, "validation_error", error.details(indexed=False))
     retry = {"Retry-After": str(TOO_BUSY_RETRY_SECONDS)}
     if isinstance(error, NoModelError):
         return HttpError(503, "no_model", str(error), headers=retry)

@@ -8,12 +8,12 @@ a worker that died stay in the sum, so they never run backwards while the servic
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
@@ -95,12 +95,14 @@ class Metrics:
 class Now(Collector):
     """What is read at the moment of a scrape: the model in service and what waits in the streams.
 
-    `stream_lag` is the number of entries that are not in PostgreSQL yet, or None where Redis is away.
+    `stream_lag` is the number of entries that are not in PostgreSQL yet, or None where Redis is away; `histories` what
+    the store counted since the beginning: events too late, records beyond a cap, foreign histories set aside.
     """
 
     model_version: str | None
     stream_lag: int | None
     up: dict[str, bool]
+    histories: Mapping[str, int] = field(default_factory=dict)
 
     def collect(self) -> Iterable[Metric]:
         """Yield the gauges."""
@@ -115,6 +117,12 @@ class Now(Collector):
             yield GaugeMetricFamily(
                 "sentinel_stream_entries", "Entries of the streams not yet in PostgreSQL", value=self.stream_lag
             )
+        counted = CounterMetricFamily(
+            "sentinel_history_events", "What histories did not take or keep, by reason", labels=["reason"]
+        )
+        for reason, count in sorted(self.histories.items()):
+            counted.add_metric([reason], count)
+        yield counted
         reachable = GaugeMetricFamily("sentinel_dependency_up", "1 where the dependency answers", labels=["dependency"])
         for name, answers in sorted(self.up.items()):
             reachable.add_metric([name], float(answers))

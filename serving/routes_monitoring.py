@@ -29,10 +29,10 @@ async def prometheus(request: Request) -> Response:
     """Return the Prometheus metrics of all workers."""
     runtime = runtime_of(request)
     try:
-        lag = await runtime.store.backlog()
+        lag, histories = await runtime.store.backlog(), await runtime.store.counts()
     except StoreError:
-        lag = None
-    now = Now(runtime.models.version, lag, {one.name: one.up for one in runtime.dependencies})
+        lag, histories = None, {}
+    now = Now(runtime.models.version, lag, {one.name: one.up for one in runtime.dependencies}, histories)
     return Response(await asyncio.to_thread(runtime.metrics.render, now), media_type=CONTENT_TYPE)
 
 

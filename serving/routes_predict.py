@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from sentinel_core.errors import PayloadConflictError, SentinelError
 from sentinel_core.schema import Prediction, Transaction
-from serving.errors import HttpError, to_problem
+from serving.errors import FutureEventsError, HttpError, to_problem
 from serving.runtime import runtime_of
 from serving.wire import ErrorBody, answer, parse, read_body
 
@@ -71,7 +71,10 @@ async def predict_batch(request: Request) -> Response:
     runtime = runtime_of(request)
     body = await read_body(request, runtime.settings.max_body_bytes)
     batch = parse(MANY, body, list_field="transactions")
-    scored = await runtime.scorer.score(batch.transactions)
+    try:
+        scored = await runtime.scorer.score(batch.transactions)
+    except FutureEventsError as error:
+        raise HttpError(422, "validation_error", error.details(indexed=True)) from None
     _raise_first_error(scored)
     milliseconds = round((time.perf_counter() - started) * 1000, 3)
     return answer({"predictions": list(scored), "count": len(scored), "inference_time_ms": milliseconds})

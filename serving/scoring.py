@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -29,7 +29,7 @@ from sentinel_core.schema import Transaction
 from sentinel_core.settings import Settings
 from sentinel_core.stores.redis_store import CommitReply, HotStore, RecordReply
 from serving.batcher import MicroBatcher
-from serving.errors import DeadlineError
+from serving.errors import DeadlineError, FutureEventsError
 from serving.events import categories, commit_request, record_requests, to_events, touches_of
 from serving.identity import Identified, identify
 from serving.logs import get_logger
@@ -82,11 +82,12 @@ class Scorer:
     async def score(self, transactions: Sequence[Transaction]) -> list[Scored]:
         """Score transactions in order, each seeing the ones before it; return an answer or an error for each.
 
-        Raises `NoModelError` before anything is recorded, `StoreError` where Redis is away, and `DeadlineError` where
-        the time is up: what was recorded by then is still scored.
+        Raises `NoModelError` and `FutureEventsError` before anything is recorded, `StoreError` where Redis is away, and
+        `DeadlineError` where the time is up: what was recorded by then is still scored.
         """
         self._models.require()
         now, started = self._clock(), time.perf_counter()
+        self._refuse_future(transactions, now)
         items = [Item(identify(transaction, now), started) for transaction in transactions]
         limit = self._settings.request_timeout_seconds
         try:
@@ -98,6 +99,14 @@ class Scorer:
                 f"expected an answer within {limit:g} s, and it took longer.",
                 remedy="Send the same request again: one with a transaction_id or a timestamp is counted once.",
             ) from None
+
+    def _refuse_future(self, transactions: Sequence[Transaction], now: datetime) -> None:
+        latest = now + timedelta(seconds=self._settings.future_tolerance_seconds)
+        places = [
+            place for place, one in enumerate(transactions) if one.timestamp is not None and one.timestamp > latest
+        ]
+        if places:
+            raise FutureEventsError(places, latest)
 
     def warm_up(self) -> None:
         """Run the model and the kernel once on a made-up row, so that the first request pays for nothing."""

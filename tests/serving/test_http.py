@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -237,3 +238,18 @@ def test_bentos_own_clients_reach_the_same_scorer(service: Service) -> None:
     assert service.http.post("/predict", json={"amount": 1}).status_code == 400
     for path in ("/livez", "/readyz", "/healthz"):
         assert service.http.get(path).status_code == 200
+
+
+def test_a_time_that_lies_ahead_is_refused_and_nothing_is_recorded(service: Service) -> None:
+    """One event from the future would make everything that really happens late for its user."""
+    ahead = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
+    (one,) = error(service.predict(payload(timestamp=ahead)), 422, "validation_error")
+    assert (one["field"], one["message"][:28]) == ("timestamp", "must not lie in the future: ")
+    items = [payload(user_id="from-now"), payload(user_id="from-now", timestamp=ahead)]
+    answer = service.http.post("/api/v1/predict/batch", json={"transactions": items})
+    (one,) = error(answer, 422, "validation_error")
+    assert (one["index"], one["field"]) == (1, "timestamp")
+    soon = (datetime.now(UTC) + timedelta(minutes=4)).isoformat()
+    first = service.predict(payload(user_id="from-now", timestamp=soon))
+    assert first.status_code == 200
+    assert service.stored(first.json()["transaction_id"])["features"]["user_txn_count_24h"] == 1

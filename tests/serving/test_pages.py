@@ -35,6 +35,7 @@ def test_prometheus_sums_over_the_workers(service: Service) -> None:
         "sentinel_cache_hits_total",
         "sentinel_batch_size_bucket",
         "sentinel_stream_entries",
+        "sentinel_history_events",
         'sentinel_dependency_up{dependency="redis"} 1.0',
     ):
         assert name in answer.text
