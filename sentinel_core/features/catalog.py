@@ -180,6 +180,13 @@ CATALOGUE: Final[tuple[Feature, ...]] = (
         "ratio",
         1.0,
     ),
+    _user(
+        "amount_to_older_ratio",
+        "(t − 30 d, t − 14 d]",
+        f"amount/max(mean, {RATIO_MIN_MEAN}) with the mean of the earlier attempts; 1 with none",
+        "ratio",
+        1.0,
+    ),
     _user("user_prior_count", "(h, t]", "earlier attempts in the history, which begins after h", "count", 0.0),
     _velocity("txn_velocity_1h", "(t − 1 h, t]", "(t − 7 d − 1 h, t]", "(t − 7 d − 1 h, t − 1 h]", 168),
     _velocity("txn_velocity_24h", "(t − 24 h, t]", "(t − 8 d, t]", "(t − 8 d, t − 24 h]", 7),

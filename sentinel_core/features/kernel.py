@@ -22,6 +22,7 @@ from sentinel_core.schema import MICROS_PER_SECOND
 HOUR: Final = MICROS_PER_HOUR
 DAY: Final = MICROS_PER_DAY
 WEEK: Final = 7 * MICROS_PER_DAY
+FORTNIGHT: Final = 2 * WEEK
 MONTH: Final = 30 * MICROS_PER_DAY
 ZSCORE_LIMIT: Final = 20.0
 ZSCORE_MIN_EVENTS: Final = 3
@@ -29,7 +30,7 @@ SPREAD_SHARE: Final = 0.05
 SPREAD_MIN: Final = 1.0
 RATIO_MIN_MEAN: Final = 0.01
 VELOCITY_SMOOTHING: Final = 0.25
-_WINDOWS: Final = np.array([HOUR, DAY, WEEK, MONTH, WEEK + HOUR, WEEK + DAY])[:, np.newaxis]
+_WINDOWS: Final = np.array([HOUR, DAY, WEEK, MONTH, WEEK + HOUR, WEEK + DAY, FORTNIGHT])[:, np.newaxis]
 _WEEKLY: Final = np.array([WEEK / HOUR, WEEK / DAY])[:, np.newaxis]
 """How many windows of one hour, and of one day, a week holds."""
 _FAMILIAR: Final = ("device", "country", "merchant")
@@ -69,9 +70,11 @@ def history_features(block: Block) -> dict[str, NDArray[Any]]:
     week, month = earlier[2], earlier[3]
     sums = _prefix_sums(block.columns["cents"])
     mean_week, deviation = _moments(sums, first[2], block.end)
-    mean_month = (sums[0, block.end] - sums[0, first[3]]) / np.maximum(month, 1) / 100.0
+    mean_month = _mean(sums[0], first[3], block.end, month)
+    older = month - earlier[6]
+    mean_older = _mean(sums[0], first[3], first[6], older)
     amount = block.row["cents"] / 100.0
-    velocity = _velocities(earlier[:2], earlier[4:])
+    velocity = _velocities(earlier[:2], earlier[4:6])
     return {
         "user_txn_count_1h": counts[0],
         "user_txn_count_24h": counts[1],
@@ -81,7 +84,8 @@ def history_features(block: Block) -> dict[str, NDArray[Any]]:
         "user_avg_amount_30d": mean_month,
         "user_std_amount_7d": deviation,
         "amount_zscore": _zscore(amount, mean_week, deviation, week),
-        "amount_to_avg_ratio": np.where(week > 0, amount / np.maximum(mean_week, RATIO_MIN_MEAN), 1.0),
+        "amount_to_avg_ratio": _ratio(amount, mean_week, week),
+        "amount_to_older_ratio": _ratio(amount, mean_older, older),
         "user_prior_count": block.end - block.floor,
         "txn_velocity_1h": velocity[0],
         "txn_velocity_24h": velocity[1],
@@ -125,6 +129,16 @@ def _zscore(
     spread = np.maximum(np.maximum(deviation, SPREAD_SHARE * mean), SPREAD_MIN)
     score = np.minimum(np.maximum((amount - mean) / spread, -ZSCORE_LIMIT), ZSCORE_LIMIT)
     return np.where(count >= ZSCORE_MIN_EVENTS, score, 0.0)
+
+
+def _mean(sums: Int, first: Int, end: Int, count: Int) -> NDArray[np.float64]:
+    """Return the mean of the `count` amounts in events[first:end], by the prefix sums of their cents; 0 with none."""
+    mean: NDArray[np.float64] = (sums[end] - sums[first]) / np.maximum(count, 1) / 100.0
+    return mean
+
+
+def _ratio(amount: NDArray[np.float64], mean: NDArray[np.float64], count: Int) -> NDArray[np.float64]:
+    return np.where(count > 0, amount / np.maximum(mean, RATIO_MIN_MEAN), 1.0)
 
 
 def _velocities(recent: Int, with_baseline: Int) -> NDArray[np.float64]:

@@ -18,9 +18,8 @@ from sentinel_core.features.blocks import Histories, ordered_blocks, row_block
 from sentinel_core.features.catalog import Feature
 from sentinel_core.features.entities import USER, EntityKind
 from sentinel_core.features.events import Events, Int
-from sentinel_core.features.kernel import DAY, HOUR, MONTH, RATIO_MIN_MEAN, WEEK, Block, same_before
+from sentinel_core.features.kernel import DAY, FORTNIGHT, HOUR, MONTH, WEEK, Block, same_before
 
-FORTNIGHT: Final = 2 * WEEK
 HIGH_HALVES: Final = 5
 """Half times the mean from which on an amount is far above it: 2.5 times."""
 NEAR_HOURS: Final = 1
@@ -43,14 +42,6 @@ def _high(name: str, days: int) -> Feature:
 PROPOSALS: Final[tuple[Feature, ...]] = (
     _high("user_high_count_7d", 7),
     _high("user_high_count_14d", 14),
-    _proposed(
-        "amount_to_older_ratio",
-        "user",
-        "(t − 30 d, t − 14 d]",
-        f"amount/max(mean, {RATIO_MIN_MEAN}) with the mean of the earlier attempts; 1 with none",
-        "ratio",
-        1.0,
-    ),
     _proposed(
         "is_first_at_merchant",
         "change",
@@ -110,13 +101,10 @@ def proposed_features(block: Block) -> dict[str, NDArray[Any]]:
     # Cents above this whole number are above the mean times 2.5.
     limit = HIGH_HALVES * total // (2 * np.maximum(older, 1))
     high = (_above(block, limit, first[1:3]) + (block.row["cents"] > limit)) * (older > 0)
-    mean = total / np.maximum(older, 1) / 100.0
-    ratio = block.row["cents"] / 100.0 / np.maximum(mean, RATIO_MIN_MEAN)
     merchant = block.row["merchant"]
     return {
         "user_high_count_7d": high[0],
         "user_high_count_14d": high[1],
-        "amount_to_older_ratio": np.where(older > 0, ratio, 1.0),
         "is_first_at_merchant": (_same_merchant(block) == 0) & (merchant != 0),
         "user_merchant_distinct_24h": distinct(block, "merchant", day),
         "user_hour_share_30d": (_near_hour(block, month) + 1)

@@ -36,6 +36,7 @@ CATEGORIES: Final = "categories"
 SINGLE: Final = (
     "amount_zscore",
     "amount_to_avg_ratio",
+    "amount_to_older_ratio",
     "user_prior_count",
     "txn_velocity_1h",
     "txn_velocity_24h",

@@ -215,6 +215,7 @@ OF_THE_HISTORY: Mapping[str, Callable[[Row, list[Row]], Number]] = {
     "user_std_amount_7d": lambda row, past: deviation(within(past, row, 7 * DAY)),
     "amount_zscore": lambda row, past: zscore(row, within(past, row, 7 * DAY)),
     "amount_to_avg_ratio": lambda row, past: ratio(row, within(past, row, 7 * DAY)),
+    "amount_to_older_ratio": lambda row, past: ratio(row, within(past, row, 30 * DAY, upto=14 * DAY)),
     "user_prior_count": lambda row, past: len(past),
     "txn_velocity_1h": lambda row, past: velocity(row, past, HOUR),
     "txn_velocity_24h": lambda row, past: velocity(row, past, DAY),
@@ -236,10 +237,6 @@ def high(row: Row, past: list[Row], window: int) -> int:
     return sum(Fraction(r.cents, 100) > Fraction(5, 2) * mean(older) for r in recent)
 
 
-def older_ratio(row: Row, past: list[Row]) -> Number:
-    return ratio(row, within(past, row, 30 * DAY, upto=14 * DAY))
-
-
 def hour_share(row: Row, past: list[Row]) -> Number:
     near = [r for r in past if (clock(r).hour - clock(row).hour) % 24 in (23, 0, 1)]
     return Fraction(len(near) + 1, len(past) + 8)
@@ -248,7 +245,6 @@ def hour_share(row: Row, past: list[Row]) -> Number:
 PROPOSED: Mapping[str, Callable[[Row, list[Row]], Number]] = {
     "user_high_count_7d": lambda row, past: high(row, past, 7 * DAY),
     "user_high_count_14d": lambda row, past: high(row, past, 14 * DAY),
-    "amount_to_older_ratio": older_ratio,
     "is_first_at_merchant": lambda row, past: (
         row.merchant is not None and not same(row.merchant, [r.merchant for r in past])
     ),
