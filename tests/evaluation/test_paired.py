@@ -56,6 +56,15 @@ def test_fits_that_differ_widen_the_interval() -> None:
     assert found.high > 0.07
 
 
+def test_the_interval_of_few_fits_is_as_wide_as_their_mean_strays() -> None:
+    random, widths = np.random.default_rng(0), []
+    for _ in range(150):
+        difference = np.broadcast_to(random.normal(size=(3, 3, 1)), (3, 3, 201))
+        found = paired_difference(difference, np.zeros_like(difference), seed=1)
+        widths.append((found.high - found.low) / (2 * 1.96))
+    assert np.sqrt(np.mean(np.square(widths))) == pytest.approx(1 / 3, rel=0.1)
+
+
 def test_draws_without_fraud_are_left_out() -> None:
     holed = np.zeros((1, 1, 101))
     holed[..., 1:50] = np.nan
