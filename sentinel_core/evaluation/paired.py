@@ -50,7 +50,7 @@ def paired_difference(
     taken = np.random.default_rng((seed, _SEEDS[1])).integers(0, fits, (parts, fits, width - 1))
     centre = difference[:, :, 1:].mean(axis=1)
     apart = np.take_along_axis(difference[:, :, 1:], taken, axis=1).mean(axis=1) - centre
-    # What is drawn from k fits has (k − 1)/k of their variance: their spread is made good.
+    # What is drawn from k fits has (k − 1)/k of their variance.
     drawn = (centre + apart * np.sqrt(fits / max(fits - 1, 1))).mean(axis=0)
     counted = drawn[~np.isnan(drawn)]
     ends = np.quantile(counted, [(1 - level) / 2, (1 + level) / 2]) if len(counted) else (np.nan, np.nan)
