@@ -116,17 +116,20 @@ def commit_request(
     return CommitRequest(item.transaction_id, item.transaction.user_id, item.payload_hash, answer, answered)
 
 
-def touches_of(replies: Sequence[RecordReply]) -> dict[str, Touches]:
-    """Arrange what entities knew of recorded transactions as kernel input, by kind."""
-    found = {}
-    for kind in TOUCHED:
-        noted = [(row, reply.touches[kind.name]) for row, reply in enumerate(replies) if kind.name in reply.touches]
-        found[kind.name] = Touches(
-            np.array([row for row, _ in noted], np.int64),
-            np.array([touch.time for _, touch in noted], np.int64),
-            [touch.history for _, touch in noted],
-        )
-    return found
+def touches_of(replies: Sequence[RecordReply]) -> Touches:
+    """Arrange what entities knew of recorded transactions as kernel input."""
+    noted = [
+        (row, number, reply.touches[kind.name])
+        for row, reply in enumerate(replies)
+        for number, kind in enumerate(TOUCHED)
+        if kind.name in reply.touches
+    ]
+    return Touches(
+        np.array([row for row, _, _ in noted], np.int64),
+        np.array([number for _, number, _ in noted], np.int64),
+        np.array([touch.time for _, _, touch in noted], np.int64),
+        [touch.history for _, _, touch in noted],
+    )
 
 
 def _split(records: NDArray[Any]) -> list[bytes]:

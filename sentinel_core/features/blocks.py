@@ -52,12 +52,8 @@ def _ordered(events: Events, base: Int, first: Int, kind: EntityKind) -> Block:
     end = np.arange(len(key), dtype=np.int64)
     horizon = key.searchsorted(key - (kind.longest_window_us + kind.lateness_us), side="right")
     floor = np.maximum(np.maximum(first, horizon), end - kind.cap)
-    columns = _columns(events, kind)
+    columns = columns_of(events, kind)
     return Block(key, columns, key, columns, floor, end)
-
-
-def _columns(events: Events, kind: EntityKind) -> dict[str, NDArray[Any]]:
-    return {name: getattr(events, name) for name in kind.seen}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,60 +92,61 @@ class Histories:
         return cls(np.zeros(rows, dtype=np.int64), nothing, dict.fromkeys(kind.seen, nothing))
 
 
-def row_block(rows: Events, histories: Histories, kind: EntityKind) -> tuple[Block, Bool]:
+def row_block(time: Int, row: Mapping[str, NDArray[Any]], histories: Histories, kind: EntityKind) -> tuple[Block, Bool]:
     """Return a block in which every row has a history of its own, and which rows are late (bool, shape (rows,)).
 
-    The histories may hold more than the limits let a row see; the limits are applied here. Keys stay below 2⁶³ for
-    up to a million rows.
+    `time` (µs) and `row` (what `EntityKind.seen` names) have an element a row. The histories may hold more than the
+    limits let a row see; the limits are applied here. Keys stay below 2⁶³ for up to a million rows.
     """
     reach = kind.longest_window_us + kind.lateness_us
-    # Relative to their row, events lie in (−reach, L] once the limits are applied: no row reaches into another's keys.
-    row_key = np.arange(len(rows), dtype=np.int64) * (reach + kind.lateness_us + 1)
-    key = (row_key - rows.time).repeat(histories.lengths) + histories.time
+    places = np.arange(len(time), dtype=np.int64)
+    owner = places.repeat(histories.lengths)
+    # How far an event lies behind its row: in (−reach, L] once the limits are applied, so that no row reaches into
+    # another's keys.
+    relative = histories.time - time.take(owner)
+    row_key = places * (reach + kind.lateness_us + 1)
+    key = relative + row_key.take(owner)
     upto = histories.lengths.cumsum()
-    first = upto - histories.lengths
-    if _is_plain(key, row_key, first, upto, reach):
-        end, late = upto, np.zeros(len(rows), dtype=np.bool_)
+    if _is_plain(relative, key, reach):
+        end, late = upto, np.zeros(len(time), dtype=np.bool_)
     else:
-        key, histories, late = _limited(key, row_key, histories, kind)
+        seen, late = _limited(relative, key, owner, len(time), kind)
+        key, owner = key[seen], owner[seen]
+        histories = Histories(
+            np.bincount(owner, minlength=len(time)),
+            histories.time[seen],
+            {name: column[seen] for name, column in histories.columns.items()},
+        )
         upto = histories.lengths.cumsum()
-        first = upto - histories.lengths
         end = key.searchsorted(row_key, side="right")
-    floor = np.maximum(first, upto - kind.cap)
-    block = Block(
-        key=key,
-        columns=histories.columns,
-        row_key=row_key,
-        row=_columns(rows, kind),
-        floor=floor,
-        end=np.maximum(end, floor),
-        owner=np.arange(len(rows)).repeat(histories.lengths),
-    )
-    return block, late
+    floor = np.maximum(upto - histories.lengths, upto - kind.cap)
+    end = np.maximum(end, floor)
+    return Block(key, histories.columns, row_key, row, floor, end, owner), late
 
 
-def _is_plain(key: Int, row_key: Int, first: Int, upto: Int, reach: int) -> bool:
+def events_block(rows: Events, histories: Histories, kind: EntityKind) -> Block:
+    """Return the block of events that have a history of their own each, as `row_block` does."""
+    block, _ = row_block(rows.time, columns_of(rows, kind), histories, kind)
+    return block
+
+
+def columns_of(rows: Events, kind: EntityKind) -> dict[str, NDArray[Any]]:
+    """Return what the kernel looks at in rows of a kind, by name."""
+    return {name: getattr(rows, name) for name in kind.seen}
+
+
+def _is_plain(relative: Int, key: Int, reach: int) -> bool:
     """Whether every history is in order of time, ends no later than its row and begins within its reach."""
-    held = np.flatnonzero(upto > first)
-    mine = row_key[held]
-    within = (key[first[held]] > mine - reach) & (key[upto[held] - 1] <= mine)
-    return bool(within.all() and (key[1:] >= key[:-1]).all())
+    if len(key) == 0:
+        return True
+    return bool(relative.max() <= 0 and relative.min() > -reach and (key[1:] >= key[:-1]).all())
 
 
-def _limited(key: Int, row_key: Int, histories: Histories, kind: EntityKind) -> tuple[Int, Histories, Bool]:
-    """Leave out what a row may not see for its age or the row's lateness, and sort the rest by key."""
-    n = len(row_key)
-    row = np.arange(n).repeat(histories.lengths)
-    relative = key - row_key[row]
-    newest = np.zeros(n, dtype=np.int64)
-    np.maximum.at(newest, row, relative)
+def _limited(relative: Int, key: Int, owner: Int, rows: int, kind: EntityKind) -> tuple[Int, Bool]:
+    """Return which events a row may see for their age and the row's lateness, by key, and which rows are late."""
+    newest = np.zeros(rows, dtype=np.int64)
+    np.maximum.at(newest, owner, relative)
     late = newest > kind.lateness_us
-    seen = np.flatnonzero((relative > newest[row] - kind.longest_window_us - kind.lateness_us) & ~late[row])
+    seen = np.flatnonzero((relative > newest[owner] - kind.longest_window_us - kind.lateness_us) & ~late[owner])
     # Equal keys stay in order of arrival.
-    seen = seen[key[seen].argsort(kind="stable")]
-    limited = Histories(
-        np.bincount(row[seen], minlength=n),
-        histories.time[seen],
-        {name: column[seen] for name, column in histories.columns.items()},
-    )
-    return key[seen], limited, late
+    return seen[key[seen].argsort(kind="stable")], late

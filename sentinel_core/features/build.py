@@ -14,17 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinel_core.features.arrivals import Arrivals
-from sentinel_core.features.attempts import attempt_features, first_attempts
-from sentinel_core.features.blocks import Histories, ordered_blocks, row_block
+from sentinel_core.features.attempts import NAMES, attempt_features, first_attempts, put_attempts
+from sentinel_core.features.blocks import Histories, columns_of, events_block, ordered_blocks, row_block
 from sentinel_core.features.calendar import calendar
 from sentinel_core.features.catalog import CATALOGUE, POSITION
-from sentinel_core.features.entities import TOUCHED, USER, EntityKind
+from sentinel_core.features.entities import DEVICE, MICROS_PER_DAY, TOUCHED, USER, EntityKind
 from sentinel_core.features.events import Bool, Events, Int, Stamps
 from sentinel_core.features.kernel import Block, history_features
 from sentinel_core.features.risk import RiskHistory, RiskTable, ServedTables, served_midnight
 from sentinel_core.features.transaction import transaction_features
 
 CHUNK_ROWS: Final = 4096
+_TOUCHED_ONLINE: Final = replace(DEVICE, lateness_us=10 * MICROS_PER_DAY)
+"""Limits for a block of several kinds, which have their cap in common.
+
+The store has left out what came late, and no window reaches to where a history ends: wider limits change nothing, and
+a lazily trimmed history needs no sorting out.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +49,14 @@ class Vectors:
 
 @dataclass(frozen=True, slots=True)
 class Touches:
-    """What entities of one kind knew when rows of a micro-batch arrived.
+    """What the entities that a micro-batch touched knew, an element for each entity of each row.
 
-    `rows` are the places of those rows, `time` (µs) what the entity noted for each, and `histories[i]` the records
-    (`EntityKind.record`) that arrived before rows[i].
+    `rows` are places of rows, `kinds` places in `TOUCHED`, `time` (µs) is what the entity noted for the row, and
+    `histories[i]` the records (`TOUCH`) that arrived before it.
     """
 
     rows: Int
+    kinds: Int
     time: Int
     histories: Sequence[NDArray[Any]]
 
@@ -92,18 +99,18 @@ def build_online(
     risk: RiskTable,
     *,
     kind: EntityKind = USER,
-    touches: Mapping[str, Touches] | None = None,
+    touches: Touches | None = None,
 ) -> Vectors:
     """Build the vectors of a micro-batch; `histories[i]` holds the records (`RECORD`) that arrived before row i.
 
-    `touches` holds, by the name of an entity kind, what its entities knew. Histories may hold more than the limits let
-    a row see (a store trims lazily); they are applied here.
+    `touches` tells what its entities knew; of an entity that is missing there, though the row names it, the row is the
+    first attempt. Histories may hold more than the limits let a row see (a store trims lazily); they are applied here.
     """
     n = len(events)
     values = np.empty((n, len(CATALOGUE)), dtype=np.float32)
     if n == 0:
         return Vectors(values, np.zeros(0, dtype=np.bool_), np.zeros(0, dtype=np.int64))
-    block, late = row_block(events, Histories.of_records(histories, kind), kind)
+    block, late = row_block(events.time, columns_of(events, kind), Histories.of_records(histories, kind), kind)
     columns = (
         transaction_features(events)
         | calendar(events.time)
@@ -111,14 +118,22 @@ def build_online(
         | risk.lookup(events.merchant, events.country)
     )
     _put(values, slice(None), columns)
-    for touched in TOUCHED:
-        _put(values, slice(None), first_attempts(events, touched))
-        known = (touches or {}).get(touched.name)
-        if known is not None and len(known.rows):
-            seen = replace(events.take(known.rows), time=known.time)
-            block, _ = row_block(seen, Histories.of_records(known.histories, touched), touched)
-            _put(values, known.rows, attempt_features(block, touched))
+    _put_touches(values, events, touches)
     return Vectors(values, late, np.full(n, risk.as_of, dtype=np.int64))
+
+
+def _put_touches(values: NDArray[np.float32], events: Events, touches: Touches | None) -> None:
+    """Fill in what the entities of a micro-batch saw, all kinds in one block."""
+    known = 0 if touches is None else len(touches.rows)
+    if known < len(TOUCHED) * len(events):
+        for kind in TOUCHED:
+            _put(values, slice(None), first_attempts(events, kind))
+    if touches is not None and known:
+        seen = {name: getattr(events, name).take(touches.rows) for name in _TOUCHED_ONLINE.seen}
+        block, _ = row_block(
+            touches.time, seen, Histories.of_records(touches.histories, _TOUCHED_ONLINE), _TOUCHED_ONLINE
+        )
+        put_attempts(values[:, POSITION[NAMES[0][0]] :], block, touches.rows, touches.kinds)
 
 
 def _touching(events: Events, kind: EntityKind, stamps: Stamps | None) -> tuple[Int, Events]:
@@ -149,8 +164,8 @@ def _put_histories(
     for part, block in ordered_blocks(events.take(arrivals.order), arrivals.starts, kind):
         put(arrivals.order[part], block)
     for displaced, histories in arrivals.histories(events, kind):
-        put(displaced, row_block(events.take(displaced), histories, kind)[0])
-    put(arrivals.late, row_block(events.take(arrivals.late), Histories.none(len(arrivals.late), kind), kind)[0])
+        put(displaced, events_block(events.take(displaced), histories, kind))
+    put(arrivals.late, events_block(events.take(arrivals.late), Histories.none(len(arrivals.late), kind), kind))
     late = np.zeros(len(events), dtype=np.bool_)
     late[arrivals.late] = True
     return late

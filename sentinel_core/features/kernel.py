@@ -33,6 +33,8 @@ VELOCITY_SMOOTHING: Final = 0.25
 _WINDOWS: Final = np.array([HOUR, DAY, WEEK, MONTH, WEEK + HOUR, WEEK + DAY, FORTNIGHT])[:, np.newaxis]
 _WEEKLY: Final = np.array([WEEK / HOUR, WEEK / DAY])[:, np.newaxis]
 """How many windows of one hour, and of one day, a week holds."""
+_MEAN_FROM: Final = np.array([2, 3, 3])
+"""Where the windows begin whose mean amounts are asked for: of a week, of a month, and of a month but its last part."""
 _FAMILIAR: Final = ("device", "country", "merchant")
 _LOW_WORD: Final = np.int64(0xFFFF_FFFF)
 _WORD: Final = 4_294_967_296.0
@@ -68,24 +70,26 @@ def history_features(block: Block) -> dict[str, NDArray[Any]]:
     earlier = block.end - first
     counts = earlier[:4] + 1
     week, month = earlier[2], earlier[3]
-    sums = _prefix_sums(block.columns["cents"])
-    mean_week, deviation = _moments(sums, first[2], block.end)
-    mean_month = _mean(sums[0], first[3], block.end, month)
     older = month - earlier[6]
-    mean_older = _mean(sums[0], first[3], first[6], older)
+    sums = _prefix_sums(block.columns["cents"])
+    begins, ends = first[_MEAN_FROM], np.concatenate((block.end, block.end, first[6])).reshape(3, -1)
+    held = np.concatenate((week, month, older)).reshape(3, -1)
+    means = _means(sums[0], begins, ends, held)
+    deviation = _deviation(sums, begins[0], block.end, week)
     amount = block.row["cents"] / 100.0
+    ratios = np.where(held[::2] > 0, amount / np.maximum(means[::2], RATIO_MIN_MEAN), 1.0)
     velocity = _velocities(earlier[:2], earlier[4:6])
     return {
         "user_txn_count_1h": counts[0],
         "user_txn_count_24h": counts[1],
         "user_txn_count_7d": counts[2],
         "user_txn_count_30d": counts[3],
-        "user_avg_amount_7d": mean_week,
-        "user_avg_amount_30d": mean_month,
+        "user_avg_amount_7d": means[0],
+        "user_avg_amount_30d": means[1],
         "user_std_amount_7d": deviation,
-        "amount_zscore": _zscore(amount, mean_week, deviation, week),
-        "amount_to_avg_ratio": _ratio(amount, mean_week, week),
-        "amount_to_older_ratio": _ratio(amount, mean_older, older),
+        "amount_zscore": _zscore(amount, means[0], deviation, week),
+        "amount_to_avg_ratio": ratios[0],
+        "amount_to_older_ratio": ratios[1],
         "user_prior_count": block.end - block.floor,
         "txn_velocity_1h": velocity[0],
         "txn_velocity_24h": velocity[1],
@@ -105,13 +109,18 @@ def _prefix_sums(cents: Int) -> Int:
     return sums
 
 
-def _moments(sums: Int, first: Int, end: Int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and population deviation of the amounts in events[first:end], in units of the currency.
+def _means(sums: Int, first: Int, end: Int, held: Int) -> NDArray[np.float64]:
+    """Return the means of the `held` amounts in events[first:end], in units of the currency; 0 with none."""
+    means: NDArray[np.float64] = (sums.take(end) - sums.take(first)) / np.maximum(held, 1) / 100.0
+    return means
+
+
+def _deviation(sums: Int, first: Int, end: Int, held: Int) -> NDArray[np.float64]:
+    """Return the population deviation of the `held` amounts in events[first:end]; 0 with none.
 
     With k = s div n and r = s mod n, Σ(x − k)² = q − nk² − 2kr is taken in two integer words, each exact for windows
-    of up to 2²⁰ events; what is left to round is one sum, one division and one root. No event gives 0 and 0.
+    of up to 2²⁰ events; what is left to round is one sum, one division and one root.
     """
-    held = end - first
     count = np.maximum(held, 1)
     total, high, low = sums.take(end, axis=1) - sums.take(first, axis=1)
     k, r = np.divmod(total, count)
@@ -120,7 +129,8 @@ def _moments(sums: Int, first: Int, end: Int) -> tuple[NDArray[np.float64], NDAr
     low -= held * (square & _LOW_WORD) + 2 * k * r
     about_k = high * _WORD + low
     variance = (about_k - r * (r / count)) / count
-    return total / count / 100.0, np.sqrt(np.maximum(variance, 0.0)) / 100.0
+    deviation: NDArray[np.float64] = np.sqrt(np.maximum(variance, 0.0)) / 100.0
+    return deviation
 
 
 def _zscore(
@@ -129,16 +139,6 @@ def _zscore(
     spread = np.maximum(np.maximum(deviation, SPREAD_SHARE * mean), SPREAD_MIN)
     score = np.minimum(np.maximum((amount - mean) / spread, -ZSCORE_LIMIT), ZSCORE_LIMIT)
     return np.where(count >= ZSCORE_MIN_EVENTS, score, 0.0)
-
-
-def _mean(sums: Int, first: Int, end: Int, count: Int) -> NDArray[np.float64]:
-    """Return the mean of the `count` amounts in events[first:end], by the prefix sums of their cents; 0 with none."""
-    mean: NDArray[np.float64] = (sums[end] - sums[first]) / np.maximum(count, 1) / 100.0
-    return mean
-
-
-def _ratio(amount: NDArray[np.float64], mean: NDArray[np.float64], count: Int) -> NDArray[np.float64]:
-    return np.where(count > 0, amount / np.maximum(mean, RATIO_MIN_MEAN), 1.0)
 
 
 def _velocities(recent: Int, with_baseline: Int) -> NDArray[np.float64]:
@@ -155,17 +155,15 @@ def _since_last(block: Block) -> dict[str, NDArray[Any]]:
         return {"time_since_last_txn": longest, "device_change_flag": nothing, "location_change_flag": nothing}
     known = block.end > block.floor
     last = np.maximum(block.end - 1, 0)
-    elapsed = np.where(known, np.minimum(block.row_key - block.key[last], MONTH), MONTH)
+    elapsed = np.where(known, np.minimum(block.row_key - block.key.take(last), MONTH), MONTH)
+    now = np.concatenate((block.row["device"], block.row["country"])).reshape(2, -1)
+    before = np.concatenate((block.columns["device"].take(last), block.columns["country"].take(last))).reshape(2, -1)
+    changed = known & (now != before) & (now != 0) & (before != 0)
     return {
         "time_since_last_txn": elapsed / MICROS_PER_SECOND,
-        "device_change_flag": known & _changed(block.row["device"], block.columns["device"][last]),
-        "location_change_flag": known & _changed(block.row["country"], block.columns["country"][last]),
+        "device_change_flag": changed[0],
+        "location_change_flag": changed[1],
     }
-
-
-def _changed(now: Hash, before: Hash) -> NDArray[np.bool_]:
-    changed: NDArray[np.bool_] = (now != before) & (now != 0) & (before != 0)
-    return changed
 
 
 def _familiarity(block: Block, first: Int) -> dict[str, NDArray[Any]]:

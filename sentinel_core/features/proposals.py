@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sentinel_core.features.arrivals import Arrivals
 from sentinel_core.features.attempts import distinct
-from sentinel_core.features.blocks import Histories, ordered_blocks, row_block
+from sentinel_core.features.blocks import Histories, events_block, ordered_blocks
 from sentinel_core.features.catalog import Feature
 from sentinel_core.features.entities import USER, EntityKind
 from sentinel_core.features.events import Events, Int
@@ -85,8 +85,8 @@ def build_proposals(events: Events, kind: EntityKind = USER) -> NDArray[np.float
     for part, block in ordered_blocks(events.take(arrivals.order), arrivals.starts, kind):
         put(arrivals.order[part], block)
     for displaced, histories in arrivals.histories(events, kind):
-        put(displaced, row_block(events.take(displaced), histories, kind)[0])
-    put(arrivals.late, row_block(events.take(arrivals.late), Histories.none(len(arrivals.late), kind), kind)[0])
+        put(displaced, events_block(events.take(displaced), histories, kind))
+    put(arrivals.late, events_block(events.take(arrivals.late), Histories.none(len(arrivals.late), kind), kind))
     return values
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from sentinel_core.features import blocks
 from sentinel_core.features.arrivals import Arrivals
-from sentinel_core.features.blocks import Histories, ordered_blocks, row_block
+from sentinel_core.features.blocks import Histories, columns_of, ordered_blocks, row_block
 from sentinel_core.features.build import build_offline, build_online
 from sentinel_core.features.entities import RECORD, USER
 from sentinel_core.features.events import Events
@@ -72,7 +72,7 @@ def test_a_row_of_a_micro_batch_sees_no_other_rows_history() -> None:
 def test_a_million_rows_fit_one_micro_batch() -> None:
     n = 1_000_000
     rows = to_events([Row("a", START)]).take(np.zeros(n, dtype=np.int64))
-    block, late = row_block(rows, Histories.none(n, USER), USER)
+    block, late = row_block(rows.time, columns_of(rows, USER), Histories.none(n, USER), USER)
     assert (np.diff(block.row_key) > 0).all()
     assert not late.any()
 

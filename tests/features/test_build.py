@@ -36,16 +36,21 @@ def online(world: World, i: int, *, tail: int | None = None) -> Vectors:
     return build_online(events.take(slice(i, i + 1)), [records], table, kind=world.kind, touches=touches(world, [i]))
 
 
-def touches(world: World, rows: Sequence[int]) -> dict[str, Touches]:
+def touches(world: World, rows: Sequence[int]) -> Touches:
     """What the entities of rows that form a micro-batch knew."""
-    events, found = world.events(), {}
-    for kind in TOUCHED:
-        late = world.late_for(kind)
-        noted = [(place, i) for place, i in enumerate(rows) if entity(world.rows[i], kind) is not None and not late[i]]
-        histories = [events.take(arrived(world, i, kind)).records(kind=kind) for _, i in noted]
-        places = np.array([place for place, _ in noted], dtype=np.int64)
-        found[kind.name] = Touches(places, events.time[[i for _, i in noted]], histories)
-    return found
+    events = world.events()
+    noted = [
+        (place, number, i)
+        for number, kind in enumerate(TOUCHED)
+        for place, i in enumerate(rows)
+        if entity(world.rows[i], kind) is not None and not world.late_for(kind)[i]
+    ]
+    return Touches(
+        np.array([place for place, _, _ in noted], dtype=np.int64),
+        np.array([number for _, number, _ in noted], dtype=np.int64),
+        events.time[[i for _, _, i in noted]],
+        [events.take(arrived(world, i, TOUCHED[n])).records(kind=TOUCHED[n]) for _, n, i in noted],
+    )
 
 
 def arrived(world: World, i: int, kind: EntityKind | None = None) -> NDArray[np.int64]:

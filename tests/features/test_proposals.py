@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from sentinel_core.features.blocks import Histories, row_block
+from sentinel_core.features.blocks import Histories, events_block
 from sentinel_core.features.catalog import FEATURE_NAMES
 from sentinel_core.features.entities import USER, EntityKind
 from sentinel_core.features.proposals import PROPOSALS, above_before, build_proposals, proposed_features
@@ -27,7 +27,7 @@ def judge(world: World, rows: range) -> None:
         late = world.late
         before = [j for j in range(i) if world.rows[j].user == row.user and not late[j]]
         seen = Histories.gather(events, [np.array(before, dtype=np.int64)], kind)
-        alone = proposed_features(row_block(events.take(slice(i, i + 1)), seen, kind)[0])
+        alone = proposed_features(events_block(events.take(slice(i, i + 1)), seen, kind))
         assert np.float32([column[0] for column in alone.values()]).tobytes() == built[i].tobytes(), i
 
 
