@@ -23,16 +23,18 @@ MAX_EVENTS: Final = 2**16
 """Events of one block, where no single entity has more: arrays that fit a processor's cache."""
 
 
-def ordered_blocks(events: Events, starts: Int, kind: EntityKind) -> Iterator[tuple[slice, Block]]:
-    """Yield blocks over events sorted by (entity, time, arrival), each with the slice of rows that it answers.
+def ordered_blocks(events: Events, order: Int, starts: Int, kind: EntityKind) -> Iterator[tuple[slice, Block]]:
+    """Yield blocks over `order`, rows of `events` by (entity, time, arrival), each with the slice that it answers.
 
     `starts` says where each entity begins. Every row sees the rows of its entity above it.
     """
-    n = len(events)
+    n = len(order)
     if n == 0:
         return
-    origin = int(events.time.min())
-    stride = int(events.time.max()) - origin + kind.longest_window_us + kind.lateness_us + 1
+    time = events.time[order]
+    columns = {name: getattr(events, name)[order] for name in kind.seen}
+    origin = int(time.min())
+    stride = int(time.max()) - origin + kind.longest_window_us + kind.lateness_us + 1
     entities_a_block = max(1, MAX_KEY // stride)
     bounds = np.append(starts, n)
     at = 0
@@ -43,16 +45,15 @@ def ordered_blocks(events: Events, starts: Int, kind: EntityKind) -> Iterator[tu
         sizes = np.diff(bounds[at : upto + 1])
         base = np.arange(upto - at, dtype=np.int64) * stride - origin
         first = bounds[at:upto] - bounds[at]
-        yield rows, _ordered(events.take(rows), base.repeat(sizes), first.repeat(sizes), kind)
+        part = {name: column[rows] for name, column in columns.items()}
+        yield rows, _ordered(base.repeat(sizes) + time[rows], part, first.repeat(sizes), kind)
         at = upto
 
 
-def _ordered(events: Events, base: Int, first: Int, kind: EntityKind) -> Block:
-    key = base + events.time
+def _ordered(key: Int, columns: Mapping[str, NDArray[Any]], first: Int, kind: EntityKind) -> Block:
     end = np.arange(len(key), dtype=np.int64)
     horizon = key.searchsorted(key - (kind.longest_window_us + kind.lateness_us), side="right")
     floor = np.maximum(np.maximum(first, horizon), end - kind.cap)
-    columns = columns_of(events, kind)
     return Block(key, columns, key, columns, floor, end)
 
 

@@ -82,7 +82,7 @@ def build_proposals(events: Events, kind: EntityKind = USER) -> NDArray[np.float
     def put(rows: NDArray[np.int64], block: Block) -> None:
         values[rows] = np.stack([*proposed_features(block).values()], axis=1)
 
-    for part, block in ordered_blocks(events.take(arrivals.order), arrivals.starts, kind):
+    for part, block in ordered_blocks(events, arrivals.order, arrivals.starts, kind):
         put(arrivals.order[part], block)
     for displaced, histories in arrivals.histories(events, kind):
         put(displaced, events_block(events.take(displaced), histories, kind))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -186,7 +187,7 @@ def _build(snapshot: Snapshot, folder: Path, kind: EntityKind) -> None:
     delay = pd.Timedelta(days=snapshot.manifest["label_delay_days"]).to_pytimedelta()
     events = to_events(frame, ids=False)
     risk = RiskHistory(events, to_labels(frame, delay), int(delay.total_seconds() * MICROS_PER_SECOND))
-    np.save(folder / VALUES, build_offline(events, risk, kind=kind).values)
+    np.save(folder / VALUES, build_offline(events, risk, kind=kind, threads=os.cpu_count() or 1).values)
     # What serving falls back to: the table that serves the moment at which training stood.
     clock = int(served_midnight(to_micros(snapshot.as_of)))
     (folder / RISK).write_bytes(risk.at(clock).to_bytes())

@@ -21,7 +21,7 @@ def slices(events: Events) -> list[slice]:
     arrivals = Arrivals.of(events, USER)
     ordered = events.take(arrivals.order)
     found = []
-    for rows, block in ordered_blocks(ordered, arrivals.starts, USER):
+    for rows, block in ordered_blocks(events, arrivals.order, arrivals.starts, USER):
         found.append(rows)
         assert (np.diff(block.key) >= 0).all()
         # An entity is never cut in two.
