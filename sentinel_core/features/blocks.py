@@ -19,7 +19,7 @@ from sentinel_core.features.events import Bool, Events, Int
 from sentinel_core.features.kernel import Block
 
 MAX_KEY: Final = 2**62
-MAX_EVENTS: Final = 2**16
+MAX_EVENTS: Final = 2**15
 """Events of one block, where no single entity has more: arrays that fit a processor's cache."""
 
 

@@ -5,7 +5,7 @@ Both assemble the same columns from the same functions; they differ in where his
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,13 +19,28 @@ from sentinel_core.features.attempts import NAMES, attempt_features, first_attem
 from sentinel_core.features.blocks import Histories, columns_of, events_block, ordered_blocks, row_block
 from sentinel_core.features.calendar import calendar
 from sentinel_core.features.catalog import CATALOGUE, POSITION
-from sentinel_core.features.entities import DEVICE, MICROS_PER_DAY, TOUCHED, USER, EntityKind
+from sentinel_core.features.entities import DEVICE, ENTITY_KINDS, MICROS_PER_DAY, TOUCHED, USER, EntityKind
 from sentinel_core.features.events import Bool, Events, Int, Stamps
 from sentinel_core.features.kernel import Block, history_features
-from sentinel_core.features.risk import RiskHistory, RiskTable, ServedTables, served_midnight
+from sentinel_core.features.risk import RISK_NAMES, RiskHistory, RiskTable, ServedTables, served_midnight
 from sentinel_core.features.transaction import transaction_features
 
 CHUNK_ROWS: Final = 4096
+RISK: Final = "risk"
+
+
+def _span(names: Sequence[str]) -> slice:
+    return slice(POSITION[names[0]], POSITION[names[-1]] + 1)
+
+
+PARTS: Final[Mapping[str, slice]] = {
+    **{
+        kind.name: _span([f.name for f in CATALOGUE if f.entity == kind.name and f.group != RISK])
+        for kind in ENTITY_KINDS
+    },
+    RISK: _span(RISK_NAMES),
+}
+"""The columns of the vector that the histories of each entity kind fill, by its name, and that daily tables fill."""
 _TOUCHED_ONLINE: Final = replace(DEVICE, lateness_us=10 * MICROS_PER_DAY)
 """Limits for a block of several kinds, which have their cap in common.
 
@@ -84,12 +99,39 @@ def build_offline(
     if risk is not None:
         as_of = served_midnight(events.time) if risk_as_of is None else risk_as_of
     with ThreadPoolExecutor(threads) as pool:
-        late = pool.submit(_put_histories, values, events, kind, history_features)
-        parts = [pool.submit(_put_attempts, values, events, touched, stamps or {}) for touched in TOUCHED]
+        late = pool.submit(_put_histories, values[:, PARTS[kind.name]], events, kind, history_features)
+        parts = [
+            pool.submit(_put_attempts, values[:, PARTS[touched.name]], events, touched, stamps or {})
+            for touched in TOUCHED
+        ]
         parts.append(pool.submit(_put_plain, values, events, risk, as_of))
         for part in parts:
             part.result()
         return Vectors(values, late.result(), as_of)
+
+
+def build_part(events: Events, kind: EntityKind) -> tuple[NDArray[np.float32], Bool]:
+    """Build the columns `PARTS[kind.name]` of some events, all of each of their entities: float32, shape (n, width).
+
+    Whatever the rest of the table is, they are those of `build_offline`. Also returns which rows are late.
+    """
+    columns = PARTS[kind.name]
+    values = np.empty((len(events), columns.stop - columns.start), dtype=np.float32)
+    if kind.name == USER.name:
+        return values, _put_histories(values, events, kind, history_features)
+    return values, _put_attempts(values, events, kind, {})
+
+
+def join_parts(events: Events, parts: Iterable[tuple[str, Any, NDArray[np.float32]]]) -> NDArray[np.float32]:
+    """Join parts to the vectors of events: each with its name in `PARTS`, the places of its rows, and its values.
+
+    What a row tells by itself is filled in here; a row that no part of an entity kind holds has no such entity.
+    """
+    values = np.zeros((len(events), len(CATALOGUE)), dtype=np.float32)
+    _put(values, slice(None), {**transaction_features(events), **calendar(events.time)})
+    for name, rows, part in parts:
+        values[rows, PARTS[name]] = part
+    return values
 
 
 def build_online(
@@ -126,7 +168,7 @@ def _put_touches(values: NDArray[np.float32], events: Events, touches: Touches |
     known = 0 if touches is None else len(touches.rows)
     if known < len(TOUCHED) * len(events):
         for kind in TOUCHED:
-            _put(values, slice(None), first_attempts(events, kind))
+            _put(values[:, PARTS[kind.name]], slice(None), first_attempts(events, kind))
     if touches is not None and known:
         seen = {name: getattr(events, name).take(touches.rows) for name in _TOUCHED_ONLINE.seen}
         block, _ = row_block(
@@ -141,13 +183,13 @@ def _put_plain(
     """Fill in what needs no history: the transaction, the calendar, and what was known at midnight."""
     _put(values, slice(None), {**transaction_features(events), **calendar(events.time)})
     if risk is None:
-        _put(values, slice(None), RiskTable.empty().lookup(events.merchant, events.country))
+        _put(values[:, PARTS[RISK]], slice(None), RiskTable.empty().lookup(events.merchant, events.country))
     else:
-        _put(values, slice(None), risk.lookup(events, as_of))
+        _put(values[:, PARTS[RISK]], slice(None), risk.lookup(events, as_of))
 
 
-def _put_attempts(values: NDArray[np.float32], events: Events, kind: EntityKind, stamps: Mapping[str, Stamps]) -> None:
-    """Fill in what the entities of a kind saw, as far as they noted the rows."""
+def _put_attempts(values: NDArray[np.float32], events: Events, kind: EntityKind, stamps: Mapping[str, Stamps]) -> Bool:
+    """Fill in what the entities of a kind saw, as far as they noted the rows; return which of those are late."""
     noted = stamps.get(kind.name)
     known = events.entity(kind) != 0
     rows = np.flatnonzero(known if noted is None else known & (noted.arrival >= 0))
@@ -156,7 +198,7 @@ def _put_attempts(values: NDArray[np.float32], events: Events, kind: EntityKind,
         seen = replace(seen, time=noted.time[rows], arrival=noted.arrival[rows])
     if len(rows) < len(events):
         _put(values, slice(None), first_attempts(events, kind))
-    _put_histories(values, seen, kind, partial(attempt_features, kind=kind), rows)
+    return _put_histories(values, seen, kind, partial(attempt_features, kind=kind), rows)
 
 
 def _put_histories(
@@ -186,9 +228,8 @@ def _put_histories(
 
 
 def _put(values: NDArray[np.float32], rows: Any, columns: Mapping[str, NDArray[Any]]) -> None:
-    """Write columns that lie side by side in the catalogue, in its order; chunk by chunk, to stay in the cache."""
-    first = POSITION[next(iter(columns))]
-    part = values[:, first : first + len(columns)]
+    """Write columns side by side from the first of `values` on; chunk by chunk, to stay in the cache."""
+    part = values[:, : len(columns)]
     if isinstance(rows, slice):
         part = part[rows]
         for start in range(0, len(part), CHUNK_ROWS):
