@@ -6,7 +6,7 @@ Both assemble the same columns from the same functions; they differ in where his
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
@@ -100,7 +100,7 @@ def build_offline(
         as_of = served_midnight(events.time) if risk_as_of is None else risk_as_of
     with ThreadPoolExecutor(threads) as pool:
         late = pool.submit(_put_histories, values[:, PARTS[kind.name]], events, kind, history_features)
-        parts = [
+        parts: list[Future[Any]] = [
             pool.submit(_put_attempts, values[:, PARTS[touched.name]], events, touched, stamps or {})
             for touched in TOUCHED
         ]

@@ -8,11 +8,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sentinel_core.features.build import Touches, Vectors, build_offline, build_online
-from sentinel_core.features.catalog import FEATURE_NAMES, POSITION
-from sentinel_core.features.entities import RECORD, TOUCHED, USER, EntityKind
+from sentinel_core.features.build import (
+    PARTS,
+    RISK,
+    Touches,
+    Vectors,
+    build_offline,
+    build_online,
+    build_part,
+    join_parts,
+)
+from sentinel_core.features.catalog import CATALOGUE, FEATURE_NAMES, POSITION
+from sentinel_core.features.entities import ENTITY_KINDS, RECORD, TOUCHED, USER, EntityKind
 from sentinel_core.features.events import Events, Stamps
 from sentinel_core.features.risk import RiskHistory, RiskTable, served_midnight
 from tests.features.oracle import DAY, HOUR, Row, World, entity, to_events, vector
@@ -255,3 +265,30 @@ def test_what_was_noted_online_is_honoured() -> None:
     values = build_offline(to_events(rows), None, stamps={"merchant": noted}).values
     assert values[:, POSITION["merchant_txn_count_1h"]].tolist() == [2, 1, 3, 1]
     assert values[:, POSITION["address_txn_count_1h"]].tolist() == [1, 2, 3, 4]
+
+
+def test_every_feature_belongs_to_one_part_or_to_its_row_alone() -> None:
+    covered = [position for columns in PARTS.values() for position in range(columns.start, columns.stop)]
+    alone = [POSITION[f.name] for f in CATALOGUE if f.group in {"transaction", "temporal"}]
+    assert sorted(covered + alone) == list(range(len(CATALOGUE)))
+    for kind in ENTITY_KINDS:
+        assert {f.entity for f in CATALOGUE[PARTS[kind.name]]} == {kind.name}
+
+
+@given(worlds(), st.integers(1, 4))
+@settings(max_examples=40, deadline=None)
+def test_parts_built_partition_by_partition_join_to_the_same_vectors(world: World, partitions: int) -> None:
+    events = world.events()
+    whole = offline(world)
+    parts = [(RISK, slice(None), whole.values[:, PARTS[RISK]])]
+    late = np.zeros(len(events), dtype=np.bool_)
+    for kind in (world.kind, *TOUCHED):
+        entities = events.entity(kind)
+        for number in range(partitions):
+            rows = np.flatnonzero((entities != 0) & (entities % np.uint64(partitions) == number))
+            values, behind = build_part(events.take(rows), kind)
+            parts.append((kind.name, rows, values))
+            if kind is world.kind:
+                late[rows] = behind
+    np.testing.assert_array_equal(join_parts(events, parts), whole.values)
+    np.testing.assert_array_equal(late, whole.late)
