@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sentinel_core.features.blocks import Histories
 from sentinel_core.features.entities import EntityKind
 from sentinel_core.features.events import Events, Hash, Int
+from sentinel_core.features.grouping import group_begins, grouped
 
 GATHERED_EVENTS: Final = 500_000
 """Events of displaced rows' histories that are held at a time."""
@@ -98,12 +99,11 @@ def _arrange(events: Events, entity: Hash) -> tuple[Int, Int, Int]:
     Entities stand in any order.
     """
     if _in_order(events.time) and _in_order(events.arrival):
-        order = _grouped(entity)
+        order = grouped(entity)
     else:
         order = np.lexsort((events.arrival, events.time, entity))
     sorted_entity, arrival = entity[order], events.arrival[order]
-    begins = np.ones(len(order), dtype=np.bool_)
-    begins[1:] = sorted_entity[1:] != sorted_entity[:-1]
+    begins = group_begins(sorted_entity)
     starts = np.flatnonzero(begins)
     if ((arrival[1:] < arrival[:-1]) & ~begins[1:]).any():
         return order, np.lexsort((arrival, np.cumsum(begins))), starts
@@ -112,19 +112,6 @@ def _arrange(events: Events, entity: Hash) -> tuple[Int, Int, Int]:
 
 def _in_order(values: Int) -> bool:
     return bool((values[1:] >= values[:-1]).all())
-
-
-def _grouped(entity: Hash) -> Int:
-    """Return row numbers by entity, those of one entity in their order.
-
-    NumPy sorts 16 bits by radix, several times faster than 64 bits by merging: two passes over the upper half of the
-    hashes group them, unless two entities share it.
-    """
-    order = (entity >> np.uint64(32)).astype(np.uint16).argsort(kind="stable")
-    order = order[(entity >> np.uint64(48)).astype(np.uint16)[order].argsort(kind="stable")]
-    grouped = entity[order]
-    shared = (grouped[1:] != grouped[:-1]) & ((grouped[1:] ^ grouped[:-1]) < np.uint64(1 << 32))
-    return entity.argsort(kind="stable") if shared.any() else order
 
 
 def _newest_before(arrived: Int) -> Int:

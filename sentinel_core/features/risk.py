@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sentinel_core.features.calendar import midnight
 from sentinel_core.features.entities import MICROS_PER_DAY, MICROS_PER_HOUR
 from sentinel_core.features.events import Events, Hash, Int, Labels
+from sentinel_core.features.grouping import distinct_codes
 from sentinel_core.features.risk_table import RECENCY_DAYS, RISK_NAMES, Float32, RiskTable
 
 __all__ = [
@@ -32,7 +33,8 @@ __all__ = [
 
 SERVED_AFTER_US: Final = MICROS_PER_HOUR
 PRIOR_WEIGHT: Final = 20
-LONGEST_DAYS: Final = 30
+WINDOW_DAYS: Final = (1, 7, 30)
+LONGEST_DAYS: Final = max(WINDOW_DAYS)
 
 
 def served_midnight(time_us: Any) -> Any:
@@ -66,13 +68,27 @@ class _Entries:
         return self.take(slice(int(self.time.searchsorted(after, side="right")), None))
 
 
+@dataclass(frozen=True, slots=True)
+class DayRates:
+    """What the labels of all merchants say at one midnight: the rate p by days of the window, and risk by country."""
+
+    rate: Mapping[int, float]
+    countries: Hash
+    country_values: Float32
+
+
 @dataclass(frozen=True)
 class RiskHistory:
-    """Every daily table of a set of events and labels; `delay_us` is the label delay."""
+    """Every daily table of a set of events and labels; `delay_us` is the label delay.
+
+    Where the events are those of some merchants only, `rates` tells by midnight (µs) what all labels say
+    (`risk_rates.daily_rates`): the tables are then those of the whole, as far as these merchants go.
+    """
 
     events: Events
     labels: Labels
     delay_us: int
+    rates: Mapping[int, DayRates] | None = None
     _merchants: Hash = field(init=False, repr=False)
     _countries: Hash = field(init=False, repr=False)
     _labelled: _Entries = field(init=False, repr=False)
@@ -84,8 +100,8 @@ class RiskHistory:
         time = self.events.time[labels.row]
         order = np.argsort(time, kind="stable")
         row = labels.row[order]
-        merchants, merchant = np.unique(self.events.merchant[row], return_inverse=True)
-        countries, country = np.unique(self.events.country[row], return_inverse=True)
+        merchants, merchant = distinct_codes(self.events.merchant[row])
+        countries, country = distinct_codes(self.events.country[row])
         labelled = _Entries(time[order], labels.known_at[order], labels.superseded_at[order], merchant, country)
         object.__setattr__(self, "_merchants", merchants)
         object.__setattr__(self, "_countries", countries)
@@ -103,22 +119,27 @@ class RiskHistory:
         frauds = self._frauds.standing(longest, shifted, as_of)
         recent = self._frauds.standing(shifted, as_of, as_of)
         # One key more than there are: the last row of each matrix is that of a key without entries.
-        merchants, countries = len(self._merchants) + 1, len(self._countries) + 1
-        count = {1: _count(known.later(shifted - MICROS_PER_DAY).merchant, merchants)}
-        count[7] = _count(known.later(shifted - 7 * MICROS_PER_DAY).merchant, merchants)
-        count[30] = _count(known.merchant, merchants)
-        risk = {
-            days: _smoothed(_count(frauds.later(shifted - days * MICROS_PER_DAY).merchant, merchants), n)
-            for days, n in count.items()
-        }
+        merchants = len(self._merchants) + 1
+        count, fraud = (
+            {days: _count(entries.later(shifted - days * MICROS_PER_DAY).merchant, merchants) for days in WINDOW_DAYS}
+            for entries in (known, frauds)
+        )
+        day = self._rates(known, frauds, count, fraud) if self.rates is None else self.rates[as_of]
+        risk = {days: smoothed(fraud[days], count[days], day.rate[days]) for days in WINDOW_DAYS}
         by_merchant = [
             *(risk[30], risk[1], risk[7]),
             *(count[1], count[7], count[30]),
             _count(recent.merchant, merchants),
             self._days_since_fraud(as_of, merchants),
         ]
-        by_country = [_smoothed(_count(frauds.country, countries), _count(known.country, countries))]
-        return RiskTable(as_of, *_keyed(self._merchants, by_merchant), *_keyed(self._countries, by_country))
+        return RiskTable(as_of, *keyed(self._merchants, by_merchant), day.countries, day.country_values)
+
+    def _rates(self, known: _Entries, frauds: _Entries, count: Mapping[int, Int], fraud: Mapping[int, Int]) -> DayRates:
+        """Return what the entries of the longest window, and their counts by merchant, say of all of them."""
+        countries = len(self._countries) + 1
+        rate = {days: rate_of(fraud[days], count[days]) for days in WINDOW_DAYS}
+        by_country = smoothed(_count(frauds.country, countries), _count(known.country, countries), rate[LONGEST_DAYS])
+        return DayRates(rate, *keyed(self._countries, [by_country]))
 
     def lookup(self, rows: Events, as_of: Int) -> dict[str, Float32]:
         """Return each risk feature of rows, each as of its own midnight (µs; 0 takes the empty table)."""
@@ -161,13 +182,17 @@ def _count(codes: Int, size: int) -> Int:
     return np.bincount(codes, minlength=size)
 
 
-def _smoothed(frauds: Int, count: Int) -> NDArray[np.float64]:
-    """Return (F + k·p)/(N + k) for each key, with p the rate over all keys."""
-    prior = int(frauds.sum()) / max(int(count.sum()), 1)
-    return (frauds + PRIOR_WEIGHT * prior) / (count + PRIOR_WEIGHT)
+def rate_of(frauds: Int, count: Int) -> float:
+    """Return the rate p over all keys; 0 where none is known."""
+    return int(frauds.sum()) / max(int(count.sum()), 1)
 
 
-def _keyed(keys: Hash, columns: list[NDArray[Any]]) -> tuple[Hash, Float32]:
+def smoothed(frauds: Int, count: Int, rate: float) -> NDArray[np.float64]:
+    """Return (F + k·p)/(N + k) for each key."""
+    return (frauds + PRIOR_WEIGHT * rate) / (count + PRIOR_WEIGHT)
+
+
+def keyed(keys: Hash, columns: list[NDArray[Any]]) -> tuple[Hash, Float32]:
     """Return keys and their matrix without the hash 0: events without a merchant or country are none of their own."""
     values = np.stack([column.astype(np.float32) for column in columns], axis=1)
     null = int(len(keys) > 0 and keys[0] == 0)
