@@ -26,6 +26,8 @@ from sentinel_core.features.risk import RISK_NAMES, RiskHistory, RiskTable, Serv
 from sentinel_core.features.transaction import transaction_features
 
 CHUNK_ROWS: Final = 4096
+PARTITION_ROWS: Final = 2**19
+"""Rows whose arrays the allocator keeps and reuses: larger ones are mapped anew each time, page by page."""
 RISK: Final = "risk"
 
 
@@ -210,8 +212,27 @@ def _put_histories(
 ) -> Bool:
     """Fill in the history features of a table and return which rows are late; `rows` names those of `values`.
 
-    Every row is answered from its place in order of time; the few whose history is another one are answered again.
+    Of a large table some entities are done at a time, so that time and memory stay linear in its rows.
     """
+    count = len(events) // PARTITION_ROWS + 1
+    if count == 1:
+        return _put_partition(values, events, kind, features, rows)
+    partition = ((events.entity(kind) >> np.uint64(32)) % np.uint64(count)).astype(np.uint16)
+    late = np.zeros(len(events), dtype=np.bool_)
+    for number in range(count):
+        own = np.flatnonzero(partition == number)
+        late[own] = _put_partition(values, events.take(own), kind, features, own if rows is None else rows[own])
+    return late
+
+
+def _put_partition(
+    values: NDArray[np.float32],
+    events: Events,
+    kind: EntityKind,
+    features: Callable[[Block], Mapping[str, NDArray[Any]]],
+    rows: Int | None,
+) -> Bool:
+    """Answer every row from its place in order of time, and the few whose history is another one once more."""
     arrivals = Arrivals.of(events, kind)
 
     def put(places: Int, block: Block) -> None:

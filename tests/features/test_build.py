@@ -167,6 +167,18 @@ def test_a_logged_midnight_is_honoured() -> None:
         np.testing.assert_allclose(built.values[i], [expected[name] for name in FEATURE_NAMES], rtol=3e-7)
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_partitions_and_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    world = busy_world(600, seed=8, users=9, jitter=3 * DAY)
+    whole = offline(world)
+    monkeypatch.setattr(build, "PARTITION_ROWS", 50)
+    risk = RiskHistory(world.events(), world.label_arrays(), world.delay)
+    parts = build_offline(world.events(), risk, threads=threads)
+    assert parts.values.tobytes() == whole.values.tobytes()
+    np.testing.assert_array_equal(parts.late, whole.late)
+    assert whole.late.any()
+
+
 def test_no_rows_give_no_vectors() -> None:
     nothing = to_events([])
     for vectors in (
