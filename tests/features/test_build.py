@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from sentinel_core.features import build
 from sentinel_core.features.build import (
     PARTS,
     RISK,
