@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,13 +53,11 @@ class Servers:
             connection.close()
 
 
-@pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    """A real PostgreSQL and a real Redis on free ports; nothing is migrated."""
-    home = tmp_path_factory.mktemp("servers")
+@contextmanager
+def running_servers(home: Path, *postgres_options: str) -> Iterator[Servers]:
+    """Run a real PostgreSQL and a real Redis on free ports until the end of the block; nothing is migrated."""
     password = secrets.token_urlsafe(12)
-    # A test's database lives for a second: what a power cut would lose is not at stake.
-    cluster = make_cluster(home, free_port(), password, options=("fsync=off",))
+    cluster = make_cluster(home, free_port(), password, options=postgres_options)
     postgres = start_postgres(cluster, home / "postgres.log")
     store = RedisServer(home / "redis", free_port(), password)
     try:
@@ -69,6 +68,14 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
             child.stop()
     finally:
         postgres.stop()
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """The servers of the session."""
+    # A test's database lives for a second: what a power cut would lose is not at stake.
+    with running_servers(tmp_path_factory.mktemp("servers"), "fsync=off") as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
