@@ -7,6 +7,9 @@ HTTP status; anything else is a bug and keeps its traceback.
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 
 class SentinelError(Exception):
     """An error that a user can act on.
@@ -21,6 +24,10 @@ class SentinelError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}".rstrip()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel whole from a worker process to its parent."""
+        return partial(type(self), remedy=self.remedy), (self.message,)
 
 
 class SettingsError(SentinelError):

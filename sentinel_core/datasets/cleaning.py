@@ -7,7 +7,7 @@ points at a broken export, which nobody should train on the rest of.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PLACED_BY: Final = ("user_id", "merchant_id", "timestamp")
 SAMPLE_ROWS: Final = 5
 LATENESS_HOURS: Final = 24
+REPETITION: Final = "an exact repetition of an earlier row"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,26 +73,57 @@ def clean(frame: pd.DataFrame, notes: tuple[str, ...] = ()) -> tuple[pd.DataFram
     `frame` is a `read_file` frame whose index numbers the source's rows; the index survives. `notes` of the
     reading are carried into the report. Raises `EmptyDataError` where nothing is left.
     """
-    rows_in, seen = len(frame), list(notes)
+    rows_in = len(frame)
+    frame, removed = placed(frame)
+    if frame.empty:
+        raise nothing_placed(rows_in)
+    frame, derived = identified(frame)
+    repeated = exact_repetitions(frame)
+    frame = _drop(frame, repeated, REPETITION, removed)
+    return frame, CleaningReport(rows_in, len(frame), removed, (*notes, *remarks(derived, late_rows(frame))))
+
+
+def placed(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Removed]]:
+    """Return the rows that have a user, a merchant and a time, and what was removed; each row is judged by itself."""
     removed: dict[str, Removed] = {}
     for column in PLACED_BY:
-        frame = _drop(frame, frame[column].isna(), f"{column} is missing", removed)
-    if frame.empty:
-        raise EmptyDataError(
-            f"expected rows with {', '.join(PLACED_BY)}, found none among {rows_in:,} rows.",
-            remedy="Check the column map: the columns that it names hold nothing.",
-        )
-    frame, derived = _identified(frame)
+        frame = _drop(frame, frame[column].isna(), _missing(column), removed)
+    return frame, removed
+
+
+def removed_together(blocks: Iterable[Mapping[str, Removed]]) -> dict[str, Removed]:
+    """Add up what `placed` removed from the blocks of a file, in its order."""
+    removed = {_missing(column): Removed(0, ()) for column in PLACED_BY}
+    for block in blocks:
+        for reason, more in block.items():
+            known = removed[reason]
+            removed[reason] = Removed(known.count + more.count, (*known.rows, *more.rows)[:SAMPLE_ROWS])
+    return {reason: found for reason, found in removed.items() if found.count}
+
+
+def _missing(column: str) -> str:
+    return f"{column} is missing"
+
+
+def nothing_placed(rows_in: int) -> EmptyDataError:
+    """The error for a file of whose rows none can be placed."""
+    return EmptyDataError(
+        f"expected rows with {', '.join(PLACED_BY)}, found none among {rows_in:,} rows.",
+        remedy="Check the column map: the columns that it names hold nothing.",
+    )
+
+
+def remarks(derived: int, late: int) -> list[str]:
+    """What the report says of rows whose id was derived, and of late ones."""
+    said = []
     if derived:
-        seen.append(f"transaction_id: absent, derived from the content of the row ({derived:,} rows).")
-    frame = _drop(frame, _exact_repetitions(frame), "an exact repetition of an earlier row", removed)
-    late = _late_rows(frame)
+        said.append(f"transaction_id: absent, derived from the content of the row ({derived:,} rows).")
     if late:
-        seen.append(
+        said.append(
             f"timestamp: {late:,} rows lie more than {LATENESS_HOURS} h behind an earlier row of their user and count "
             "as late events; if the file's order is not the order of arrival, sort it by time."
         )
-    return frame, CleaningReport(rows_in, len(frame), removed, tuple(seen))
+    return said
 
 
 def _drop(frame: pd.DataFrame, bad: pd.Series[bool], reason: str, removed: dict[str, Removed]) -> pd.DataFrame:
@@ -102,14 +134,16 @@ def _drop(frame: pd.DataFrame, bad: pd.Series[bool], reason: str, removed: dict[
     return frame.drop(index=rows)
 
 
-def _exact_repetitions(frame: pd.DataFrame) -> pd.Series[bool]:
+def exact_repetitions(frame: pd.DataFrame) -> pd.Series[bool]:
+    """Return which rows say in every column what an earlier row said."""
     suspects = frame[frame.duplicated(subset="transaction_id", keep=False)]
     repeated = frame["transaction_id"].isna()  # all false by now: a mask of the right shape
     repeated.loc[suspects.index[suspects.duplicated(keep="first")]] = True
     return repeated
 
 
-def _identified(frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+def identified(frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Give rows without an id one from their content, and say how many: row-<digest>-<number among equal rows>."""
     import pandas as pd
 
     missing = (
@@ -131,7 +165,8 @@ def _identified(frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     return rest, len(ids)
 
 
-def _late_rows(frame: pd.DataFrame) -> int:
+def late_rows(frame: pd.DataFrame) -> int:
+    """Return how many rows lie more than `LATENESS_HOURS` behind an earlier one of their user."""
     import pandas as pd
 
     time = frame["timestamp"]

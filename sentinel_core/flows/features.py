@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinel_core.datasets.events import categories, label_arrays, micros, to_events, to_labels
+from sentinel_core.datasets.files import GIGABYTE
 from sentinel_core.datasets.snapshot import Snapshot, load_snapshot
 from sentinel_core.errors import TrainingError
 from sentinel_core.features.build import build_offline
-from sentinel_core.features.catalog import FEATURE_NAMES, catalogue_hash
+from sentinel_core.features.catalog import catalogue_hash
 from sentinel_core.features.entities import USER, EntityKind
 from sentinel_core.features.risk import RiskHistory, RiskTable, served_midnight
 from sentinel_core.flows import Progress, silent
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 VALUES: Final = "values.npy"
 META: Final = "meta.parquet"
 RISK: Final = "risk.npz"
+CHUNK_ROWS: Final = 1 << 18
+MEMORY_A_BYTE: Final = 10
+"""Bytes of memory that a build in memory takes for each byte of a file, about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,28 +144,44 @@ def load_feature_set(settings: Settings, identity: str) -> FeatureSet:
     )
 
 
+def fits_memory(settings: Settings, file: Path) -> bool:
+    """Whether a file may be read whole: within SENTINEL_MAX_FILE_GB, and a tenth of the memory that is free now.
+
+    For Parquet what it unpacks to counts. A file that is not there or is no Parquet file, whatever its name, counts
+    by its size: reading it tells what is wrong.
+    """
+    import psutil
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        size = file.stat().st_size
+        meta = pq.read_metadata(file)
+        size = max(size, sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups)))
+    except FileNotFoundError:
+        return True
+    except pa.ArrowInvalid:
+        pass
+    return size <= min(settings.max_file_gb * GIGABYTE, psutil.virtual_memory().available / MEMORY_A_BYTE)
+
+
 def write_features(settings: Settings, snapshot: str, out: Path, *, progress: Progress = silent) -> int:
     """Write transaction_id, a float32 column for each feature in catalogue order, then the raw categories, as Parquet.
 
     Returns the number of rows. The file appears whole or not at all.
     """
-    import pandas as pd
+    from sentinel_core.flows.parts import VECTORS, vectors_table
+    from sentinel_core.flows.vectors import vector_file
 
     identity = build_feature_set(settings, snapshot, progress=progress)
-    taken = load_snapshot(settings.home, snapshot)
     values = np.load(settings.home / "features" / identity / VALUES, mmap_mode="r")
-    frame = taken.frame()
-    table = pd.DataFrame(values, columns=list(FEATURE_NAMES), copy=False)
-    table.insert(0, "transaction_id", frame["transaction_id"].to_numpy())
-    raw = categories(frame)
-    table = pd.concat([table, pd.DataFrame({name: raw[name] for name in CATEGORY_COLUMNS})], axis=1)
-    made = out.with_name(f".{out.name}.part")
-    try:
-        table.to_parquet(made, index=False, compression="zstd")
-        made.replace(out)
-    finally:
-        made.unlink(missing_ok=True)
-    return len(table)
+    frame = load_snapshot(settings.home, snapshot).frame()
+    ids, raw = frame["transaction_id"].to_numpy(), categories(frame)
+    with vector_file(out, VECTORS) as writer:
+        for start in range(0, len(ids), CHUNK_ROWS):
+            part = slice(start, start + CHUNK_ROWS)
+            writer.write_table(vectors_table(ids[part], values[part], {name: raw[name][part] for name in raw}))
+    return len(ids)
 
 
 def _require_labels(snapshot: Snapshot) -> None:

@@ -1,0 +1,34 @@
+"""The file of vectors: who writes it, it has one schema and appears whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sentinel_core.datasets.cleaning import CleaningReport
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A written file of vectors: its rows, what cleaning did, and into how many partitions each kind was cut."""
+
+    rows: int
+    cleaning: CleaningReport
+    partitions: int
+
+
+@contextmanager
+def vector_file(out: Path, schema: Any) -> Iterator[Any]:
+    """Yield a Parquet writer; the file is at `out` when the block ends without an error."""
+    import pyarrow.parquet as pq
+
+    made = out.with_name(f".{out.name}.part")
+    try:
+        with pq.ParquetWriter(made, schema, compression="zstd") as writer:
+            yield writer
+        made.replace(out)
+    finally:
+        made.unlink(missing_ok=True)
