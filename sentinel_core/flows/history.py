@@ -17,7 +17,7 @@ from sentinel_core.schema import to_micros
 from sentinel_core.settings import Settings
 from sentinel_core.stores.histories import load_histories
 from sentinel_core.stores.history_load import TRANSACTION_COLUMNS, load_labels, load_transactions
-from sentinel_core.stores.history_rules import arrival_numbers, running_max
+from sentinel_core.stores.history_rules import HistoryLimits, arrival_numbers, running_max
 from sentinel_core.stores.postgres import connected, make_engine
 from sentinel_core.stores.rebuild import rebuild_histories
 from sentinel_core.stores.redis_clients import make_client
@@ -83,15 +83,13 @@ def rebuild_history(settings: Settings, *, progress: Progress = silent) -> dict[
 
 
 def _load_histories(client: Any, settings: Settings, frame: pd.DataFrame, arrivals: Arrays) -> int:
-    """Load what online histories can still look at, of every kind; return how many users there are."""
+    """Load what online histories can still look at, of every kind; return how many users have one."""
     users = 0
     for kind in ENTITY_KINDS:
         arrival, time = arrivals[kind.name], micros(frame["timestamp"])
-        held = arrival >= 0
-        if kind != USER:
-            # A user may come back after weeks; of the others only what is in reach of the newest event can count.
-            held &= time > time.max() - kind.longest_window_us - 2 * kind.lateness_us
-        rows = np.flatnonzero(held)
+        # What lies further back would have expired by the newest event.
+        since = time.max() - HistoryLimits.of(kind, settings).life_us
+        rows = np.flatnonzero((arrival >= 0) & (time > since))
         chosen = frame.iloc[rows]
         records = to_events(chosen).records(kind=kind)
         records["arrival"] = arrival[rows]

@@ -45,6 +45,11 @@ class HistoryLimits:
             return cls(retention, kind.lateness_us, settings.user_history_cap, life_ms)
         return cls(retention, kind.lateness_us, kind.cap, life_ms, spare=64)
 
+    @property
+    def life_us(self) -> int:
+        """After how long an idle history is gone, in µs: an event this much older than the newest counts nowhere."""
+        return self.life_ms * 1000
+
     def arguments(self, *, movable_us: int = 0) -> tuple[int, ...]:
         """Return what scripts/history.lua takes behind the record."""
         return self.retention_us, self.lateness_us, self.cap, self.spare, self.life_ms, movable_us

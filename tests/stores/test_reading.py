@@ -134,7 +134,7 @@ def test_a_lost_redis_is_rebuilt_from_postgresql(engine: Engine, settings: Setti
         body=late.body.replace(b'"late": false', b'"late": true'),
     )
     with engine.begin() as conn:
-        load_transactions(conn, COLUMNS, [row("a", hours=-2), row("b", hours=-1), row("x", "other", hours=-900)])
+        load_transactions(conn, COLUMNS, [row("a", hours=-2), row("b", hours=-1), row("x", "other", hours=-700)])
         write_batch(conn, [accepted_event("live", 7), late], now=NOW)
         done = rebuild_histories(conn, redis_client, settings)
         again = rebuild_histories(conn, redis_client, settings, since=NOW - 2 * DAY)
