@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sentinel_core.features.catalog import CATALOGUE, Feature
-from sentinel_core.features.entities import MICROS_PER_DAY, MICROS_PER_HOUR, USER
+from sentinel_core.features.entities import MICROS_PER_DAY, MICROS_PER_HOUR, TOUCHED, USER
 from sentinel_core.features.risk import SERVED_AFTER_US
 from sentinel_core.schema import CATEGORY_COLUMNS
 
@@ -63,6 +63,11 @@ def _table(features: list[Feature]) -> str:
 
 def _definitions() -> str:
     reach = f"{USER.longest_window_us // MICROS_PER_DAY} days + {USER.lateness_us // MICROS_PER_HOUR} hours"
+    limits = "\n".join(
+        f"- {kind.name} (`{kind.column}`): events of the last {_hours(kind.longest_window_us)}, lateness up to"
+        f" {_hours(kind.lateness_us)}, at most the newest {kind.cap:,}."
+        for kind in TOUCHED
+    )
     return f"""## What a row sees
 
 - *Earlier attempts* are those of the same user that had arrived before the row, whatever their outcome, with a time
@@ -74,6 +79,16 @@ def _definitions() -> str:
 - A row more than {USER.lateness_us // MICROS_PER_HOUR} hours behind the newest of its user's attempts that arrived
   before it is *late*: its history features take their cold starts, and no later row sees it.
 - *Last* is the latest earlier attempt by (time, arrival).
+
+## What a device, an address and a merchant know
+
+- Each has a history of its own: whoever's attempt it was, with its own order of arrival. A card-testing run over many
+  cards shows here before it shows at any user.
+{limits}
+- Beyond those, the rules are the user's: a row that comes later than that lateness behind the newest of its entity is
+  the first attempt as far as this entity goes, and is not noted there. Counts end at the cap, offline as well.
+- Online, an entity's arrival number and, where one of our clocks made it differ, its time are logged with the answer;
+  an offline build that is given them sees what the entity saw.
 
 ## What a risk table knows
 
@@ -87,3 +102,8 @@ def _definitions() -> str:
   events of the window that are known at M.
 - The vector's log names the midnight (`risk_as_of`), and a rebuilt vector honours it.
 """
+
+
+def _hours(micros: int) -> str:
+    hours = micros // MICROS_PER_HOUR
+    return f"{hours} hour{'s' if hours > 1 else ''}"
