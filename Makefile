@@ -1,6 +1,6 @@
 # Everything a newcomer needs. Each target makes .venv itself, from the lock.
 .DEFAULT_GOAL := help
-.PHONY: help up down test check bench chaos clean env lock
+.PHONY: help up down test check bench chaos clean env lock spark test-spark
 
 PYTHON ?= python3
 VENV   := .venv
@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export UV_LINK_MODE ?= copy
 
 help:            ## this list
-	@grep -hE '^[a-z]+: .*##|^[a-z]+: *##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+: .*##|^[a-z-]+: *##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(STAMP): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 12) else \
@@ -43,6 +43,12 @@ bench: $(STAMP)  ## measure speed, memory and quality; JSON in .bench/
 
 chaos: $(STAMP)  ## the long form of the fault tests
 	@$(BIN)/python -m pytest -m chaos $(ARGS)
+
+spark: $(STAMP)  ## add PySpark (half a gigabyte) for `sentinel features --engine spark`; Java is the system's
+	@$(BIN)/uv pip install --python $(BIN)/python -r pyproject.toml --extra spark --constraint requirements.txt
+
+test-spark: spark ## the tests that need PySpark and Java
+	@$(BIN)/python -m pytest -m spark $(ARGS)
 
 env: $(STAMP)    ## write .env with generated secrets, for docker compose
 	@$(BIN)/sentinel env

@@ -58,6 +58,10 @@ class TrainingError(SentinelError):
     """A model cannot be trained from what was given."""
 
 
+class EngineError(SentinelError):
+    """What a distributed engine needs is missing, or the engine does not run."""
+
+
 class BundleError(SentinelError):
     """A model bundle is broken, incomplete or does not fit this code."""
 

@@ -1,4 +1,4 @@
-"""The commands on data: generate, ingest, validate, features."""
+"""The commands on data: generate, ingest, validate."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Columns = Annotated[Path | None, typer.Option(help="Column map, TOML: our_name =
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    for command in (generate, ingest, validate, features):
+    for command in (generate, ingest, validate):
         app.command()(command)
 
 
@@ -92,7 +92,7 @@ def _ingest(file: Path, columns: Path | None, json: bool) -> None:
 
     settings, now = load_settings(), datetime.now(UTC)
     with reporting() as reporter:
-        snapshot, cleaning = _snapshot(reporter, file, columns, now)
+        snapshot, cleaning = read_snapshot(reporter, file, columns, now)
         with reporter.step("Validating") as tell:
             validate_snapshot(settings, snapshot, progress=tell)
         with reporter.step("Loading PostgreSQL and Redis") as tell:
@@ -102,7 +102,7 @@ def _ingest(file: Path, columns: Path | None, json: bool) -> None:
     if json:
         print_json({"snapshot": snapshot, **loaded, "risk": risk, "cleaning": cleaning})
         return
-    _show_cleaning(cleaning)
+    show_cleaning(cleaning)
     typer.echo(
         f"{loaded['new_transactions']:,} of {loaded['transactions']:,} transactions and {loaded['new_labels']:,} of "
         f"{loaded['labels']:,} known labels are new; histories of {loaded['users']:,} users (snapshot {snapshot})."
@@ -114,40 +114,21 @@ def validate(file: File, columns: Columns = None, json: Json = False) -> None:
     from sentinel_core.flows.validate import validate_snapshot
 
     with reporting() as reporter:
-        snapshot, cleaning = _snapshot(reporter, file, columns, datetime.now(UTC))
+        snapshot, cleaning = read_snapshot(reporter, file, columns, datetime.now(UTC))
         with reporter.step("Validating") as tell:
             report = validate_snapshot(load_settings(), snapshot, progress=tell)
     if json:
         print_json({**report, "cleaning": cleaning})
         return
-    _show_cleaning(cleaning)
+    show_cleaning(cleaning)
     typer.echo(
         f"{file.name}: {report['rows']:,} rows satisfy {report['evaluated']} expectations "
         f"({report['left_out']} on absent columns left out).\nData docs: {report['docs']}"
     )
 
 
-def features(
-    file: File,
-    out: Annotated[Path, typer.Option(help="Parquet file to write.")],
-    columns: Columns = None,
-    json: Json = False,
-) -> None:
-    """Write the feature vectors of a file: transaction_id, every feature in catalogue order, the raw categories."""
-    from sentinel_core.flows.features import write_features
-
-    with reporting() as reporter:
-        snapshot, cleaning = _snapshot(reporter, file, columns, datetime.now(UTC))
-        with reporter.step("Building features") as tell:
-            rows = write_features(load_settings(), snapshot, out, progress=tell)
-    if json:
-        print_json({"file": str(out), "rows": rows, "snapshot": snapshot, "cleaning": cleaning})
-        return
-    _show_cleaning(cleaning)
-    typer.echo(f"{out}: vectors of {rows:,} transactions.")
-
-
-def _snapshot(reporter: Any, file: Path, columns: Path | None, now: datetime) -> tuple[str, dict[str, Any]]:
+def read_snapshot(reporter: Any, file: Path, columns: Path | None, now: datetime) -> tuple[str, dict[str, Any]]:
+    """Read and clean a file into a snapshot; return its id and the cleaning report."""
     from sentinel_core.datasets.snapshot import load_snapshot
     from sentinel_core.flows.ingest import Request, make_snapshot
 
@@ -158,7 +139,8 @@ def _snapshot(reporter: Any, file: Path, columns: Path | None, now: datetime) ->
     return snapshot, load_snapshot(settings.home, snapshot).manifest["cleaning"]
 
 
-def _show_cleaning(cleaning: dict[str, Any]) -> None:
+def show_cleaning(cleaning: dict[str, Any]) -> None:
+    """Print what cleaning removed and noticed."""
     from sentinel_core.datasets.cleaning import CleaningReport
 
     for line in CleaningReport.from_dict(cleaning).lines():

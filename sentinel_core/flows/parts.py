@@ -138,6 +138,19 @@ def frame_of(source: Source, first_row: int, batch: Any, coercion: Coercion) -> 
     return frame.rename_axis(INDEX)
 
 
+def frame_of_rows(source: Source, rows: NDArray[np.int64]) -> pd.DataFrame:
+    """Read the canonical frame of some rows of a file, ascending."""
+    import pandas as pd
+
+    frames = []
+    for first_row, batch in source.blocks():
+        here = rows[(rows >= first_row) & (rows < first_row + batch.num_rows)]
+        if len(here):
+            frames.append(frame_of(source, first_row, batch, Coercion(source.path.name)).loc[here])
+    together: pd.DataFrame = pd.concat(frames)
+    return together
+
+
 def scan_block(source: Source, delay_us: int, first_row: int, batch: Any) -> tuple[Any, Scanned]:
     """Convert and clean a block as far as its rows tell: a table of `ROWS`, and what there is to say of it.
 

@@ -15,14 +15,13 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pads
 from numpy.typing import NDArray
 
-from sentinel_core.datasets.coerce import Coercion
 from sentinel_core.datasets.columns import ColumnMap
 from sentinel_core.datasets.files import Source, readable
 from sentinel_core.errors import DataError
@@ -42,7 +41,7 @@ from sentinel_core.flows.parts import (
     Summary,
     build_parts,
     count_labels,
-    frame_of,
+    frame_of_rows,
     join_block,
     scan_block,
     with_cap,
@@ -50,9 +49,6 @@ from sentinel_core.flows.parts import (
 from sentinel_core.flows.vectors import Written, vector_file
 from sentinel_core.schema import MICROS_PER_SECOND
 from sentinel_core.settings import Settings
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 PARTITION_ROWS: Final = 1 << 19
 """Rows of a partition, unless the number of partitions is given: some 300 MB while it is built."""
@@ -153,7 +149,7 @@ class _Run:
             rows: NDArray[np.int64] = table.column("row").to_numpy()
             return rows
 
-        return corrections(np.concatenate(shared), lambda rows: _frame_of(self.work.source, rows), rows_with)
+        return corrections(np.concatenate(shared), lambda rows: frame_of_rows(self.work.source, rows), rows_with)
 
     def build(self, summary: Summary, corrected: Corrections, buckets: int) -> None:
         """Deal the rows out by each entity kind and build the partitions."""
@@ -281,19 +277,6 @@ def _sharing(work: _Work, bucket: int) -> NDArray[np.int64]:
     same = ids[order][1:] == ids[order][:-1]
     shared: NDArray[np.int64] = rows[order[np.append(same, False) | np.append(False, same)]] if len(rows) else rows
     return shared
-
-
-def _frame_of(source: Source, rows: NDArray[np.int64]) -> pd.DataFrame:
-    """Read the frame of some rows, ascending, from the file."""
-    import pandas as pd
-
-    frames = []
-    for first_row, batch in source.blocks():
-        here = rows[(rows >= first_row) & (rows < first_row + batch.num_rows)]
-        if len(here):
-            frames.append(frame_of(source, first_row, batch, Coercion(source.path.name)).loc[here])
-    together: pd.DataFrame = pd.concat(frames)
-    return together
 
 
 def _build(
