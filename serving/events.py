@@ -101,7 +101,7 @@ def commit_request(
         "confidence": prediction.confidence,
         "model_version": prediction.model_version,
         "variant": "champion",
-        "features": vector.tolist(),
+        "features": vector,
         "catalogue": catalogue,
         "risk_as_of": from_micros(risk_as_of).isoformat() if risk_as_of else None,
         "prediction_time_ms": prediction.inference_time_ms,

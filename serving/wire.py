@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
-from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
+import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
@@ -75,7 +74,7 @@ def parse(adapter: TypeAdapter[T], body: bytes, *, list_field: str | None = None
 
 def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Answer with compact JSON; times in ISO 8601, money as numbers."""
-    body = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain).encode()
+    body = orjson.dumps(content, default=_plain)
     return Response(body, status, headers, media_type="application/json")
 
 
@@ -85,8 +84,6 @@ def problem_answer(problem: HttpError) -> Response:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
     if isinstance(value, Decimal):
         return float(value)
     raise TypeError(f"expected what JSON can hold, got {type(value).__name__}")

@@ -7,11 +7,14 @@ itself unpacks them (`sentinel_core.stores.recording`).
 from __future__ import annotations
 
 import hashlib
-import json
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal, NotRequired, TypedDict
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
 
 from sentinel_core.schema import Confidence, Transaction, to_cents
 
@@ -34,7 +37,7 @@ class Answered(TypedDict):
     confidence: Confidence
     model_version: str
     variant: str
-    features: Sequence[float]
+    features: Sequence[float] | NDArray[np.float32]
     catalogue: str
     risk_as_of: str | None
     prediction_time_ms: float
@@ -53,7 +56,7 @@ def canonical(transaction: Transaction) -> bytes:
     """
     fields = transaction.model_dump(mode="json", exclude={"transaction_id"}, exclude_none=True)
     fields["amount"] = to_cents(transaction.amount)
-    return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+    return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
 
 
 def payload_hash(transaction: Transaction) -> int:

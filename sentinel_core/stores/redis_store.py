@@ -7,12 +7,12 @@ either twice gives the same, so callers retry freely (docs/decisions/0006).
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 from redis.exceptions import NoScriptError, RedisError
 
@@ -136,13 +136,13 @@ class HotStore:
         return [
             CommitReply(dict(request.answer), first=True)
             if stored is None
-            else CommitReply(_without_hash(json.loads(stored)), first=False)
+            else CommitReply(_without_hash(orjson.loads(stored)), first=False)
             for request, stored in zip(requests, raw, strict=True)
         ]
 
     async def publish_feature_set(self, set_id: str, features: Sequence[Mapping[str, str]]) -> None:
         """Put a catalogue's names and hashes, [{"name": …, "hash": …}, …], into the stream: vectors refer to its id."""
-        body = json.dumps({"id": set_id, "features": list(features)}, separators=(",", ":"))
+        body = _json({"id": set_id, "features": list(features)})
         async with bounded("accept a feature set", self._seconds):
             await self._client.xadd(self._keys.stream(0), {"kind": "feature_set", "id": set_id, "body": body})
 
@@ -276,7 +276,7 @@ def _reply(request: RecordRequest, raw: Sequence[Any]) -> RecordReply:
     if status == _CONFLICT:
         return RecordReply(conflict=_conflict(request.transaction_id))
     if status == _ANSWERED:
-        answer = json.loads(value)
+        answer = orjson.loads(value)
         stored = answer.get("payload_hash")
         if stored != hexadecimal(int.from_bytes(request.record[_PAYLOAD], "little")):
             return RecordReply(conflict=_conflict(request.transaction_id))
@@ -297,5 +297,5 @@ def _without_hash(answer: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def _json(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+def _json(value: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
