@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -172,7 +173,12 @@ def _no_bool(value: Any) -> Any:
 
 
 def _address(text: str) -> str:
-    return str(ipaddress.ip_address(text))
+    try:
+        # Most are IPv4, in their only spelling; the system's parser takes a tenth of the time.
+        socket.inet_pton(socket.AF_INET, text)
+    except OSError:
+        return str(ipaddress.ip_address(text))
+    return text
 
 
 Identifier = Annotated[str, Field(min_length=1, max_length=ID_MAX_LENGTH), AfterValidator(_no_nul)]
