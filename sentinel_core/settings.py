@@ -7,6 +7,7 @@ generated password lies in SENTINEL_HOME/secrets.json (mode 0600, see `sentinel_
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from datetime import timedelta
 from functools import cached_property
@@ -52,6 +53,7 @@ class Settings(BaseSettings):
     airflow_jwt_secret: str | None = Field(None, repr=False)
     airflow_secret_key: str | None = Field(None, repr=False)
     airflow_fernet_key: str | None = Field(None, repr=False)
+    api_key: str | None = Field(None, repr=False)
     api_workers: int = Field(0, validation_alias=_named("API_WORKERS"), ge=0, le=256)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias=_named("LOG_LEVEL"))
 
@@ -78,6 +80,11 @@ class Settings(BaseSettings):
     request_timeout_seconds: float = Field(5.0, gt=0)
     future_tolerance_seconds: float = Field(300.0, ge=0)
     max_body_bytes: int = Field(1_000_000, ge=1024)
+    max_requests: int = Field(1024, ge=1)
+    max_waiting: int = Field(4096, ge=1)
+    api_keys: str | None = Field(None, repr=False)
+    require_api_key: bool | Literal["auto"] = "auto"
+    rate_limit_per_minute: int = Field(0, ge=0)
     recorder_batch: int = Field(500, ge=1, le=10_000)
 
     @cached_property
@@ -89,6 +96,11 @@ class Settings(BaseSettings):
     def label_window(self) -> timedelta:
         """After how long an approved transaction without a label counts as legitimate."""
         return timedelta(days=self.label_window_days)
+
+    @property
+    def needs_api_key(self) -> bool:
+        """Whether every request needs an API key: as `require_api_key` says, else where `host` is not loopback."""
+        return not is_loopback(self.host) if self.require_api_key == "auto" else self.require_api_key
 
     @property
     def embedded_postgres(self) -> bool:
@@ -159,6 +171,18 @@ class Settings(BaseSettings):
                 f"expected the secret {name!r} in {path}, found none: the embedded servers were never started here.",
                 remedy="Run `make up` (or `sentinel up`), or name your own servers by DATABASE_URL and REDIS_URL.",
             ) from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or name to listen on reaches this machine alone.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+    (True, True, True, False)
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _postgres_url(user: str, password: str, host: str, port: int, name: str) -> str:

@@ -15,9 +15,9 @@ from sentinel_core import __version__
 from sentinel_core.errors import SentinelError
 from sentinel_core.schema import Label, Transaction
 from serving import routes_labels, routes_model, routes_monitoring, routes_predict
-from serving.errors import HttpError, to_problem
+from serving.errors import HttpError, OverloadedError, to_problem
 from serving.logs import get_logger
-from serving.middleware import RequestContext
+from serving.middleware import Guard, RequestContext
 from serving.routes_predict import BatchRequest
 from serving.wire import problem_answer
 
@@ -35,6 +35,8 @@ def make_app() -> FastAPI:
     """Make the application; `app.state.runtime` must be set before it serves its first request."""
     app = FastAPIOffline(title="SentinelML", version=__version__, description=_DESCRIPTION)
     app.state.runtime = None
+    # The one that is added last stands outermost.
+    app.add_middleware(Guard, gate=lambda: app.state.runtime.gate)
     app.add_middleware(RequestContext, metrics=lambda: app.state.runtime and app.state.runtime.metrics)
     app.add_exception_handler(HttpError, _on_problem)
     app.add_exception_handler(SentinelError, _on_sentinel_error)
@@ -53,11 +55,14 @@ async def _on_problem(_request: Request, error: Exception) -> Response:
     return problem_answer(error)
 
 
-async def _on_sentinel_error(_request: Request, error: Exception) -> Response:
+async def _on_sentinel_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, SentinelError):
         raise error
     problem = to_problem(error)
-    if problem.status >= 500:
+    if isinstance(error, OverloadedError):
+        # Counted, not logged: shedding load must cost next to nothing.
+        request.app.state.runtime.metrics.refused.labels("queue").inc()
+    elif problem.status >= 500:
         log.warning("request not served", code=problem.code, reason=str(error))
     return problem_answer(problem)
 

@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from serving.errors import OverloadedError
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -20,19 +22,33 @@ class MicroBatcher(Generic[Item, Result]):
 
     `run` takes the items of several groups in order of arrival and returns a result for each, in the same order. A
     group is never split; a batch takes groups until it holds `max_items` items or more than one group would pass it.
-    A caller that is cancelled stops waiting, and its items are still run to their end.
+    A caller that is cancelled stops waiting, and its items are still run to their end. At most `max_waiting` items wait
+    for their batch, or one group that is longer than that.
     """
 
-    def __init__(self, run: Callable[[list[Item]], Awaitable[Sequence[Result]]], *, max_items: int) -> None:
+    def __init__(
+        self, run: Callable[[list[Item]], Awaitable[Sequence[Result]]], *, max_items: int, max_waiting: int
+    ) -> None:
         self._run = run
         self._max_items = max_items
+        self._max_waiting = max_waiting
+        self._waiting_items = 0
         self._waiting: deque[tuple[Sequence[Item], asyncio.Future[Sequence[Result]]]] = deque()
         self._worker: asyncio.Task[None] | None = None
 
     async def submit(self, items: Sequence[Item]) -> Sequence[Result]:
-        """Queue a group and wait for its results; raises what `run` raised for the batch."""
+        """Queue a group and wait for its results; raises what `run` raised for the batch.
+
+        Raises `OverloadedError` at once where too many wait: what cannot be answered in time is better refused early.
+        """
+        if self._waiting and self._waiting_items + len(items) > self._max_waiting:
+            raise OverloadedError(
+                f"expected at most {self._max_waiting:,} to wait for their turn, and so many do already.",
+                remedy="Send the same request again later.",
+            )
         done: asyncio.Future[Sequence[Result]] = asyncio.get_running_loop().create_future()
         self._waiting.append((items, done))
+        self._waiting_items += len(items)
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
         return await done
@@ -55,6 +71,7 @@ class MicroBatcher(Generic[Item, Result]):
         while self._waiting and size + len(self._waiting[0][0]) <= self._max_items:
             groups.append(self._waiting.popleft())
             size += len(groups[-1][0])
+        self._waiting_items -= size
         return groups
 
     async def _run_batch(self, groups: list[tuple[Sequence[Item], asyncio.Future[Sequence[Result]]]]) -> None:

@@ -19,6 +19,10 @@ class DeadlineError(SentinelError):
     """A request was not answered in time (HTTP 503); what it recorded is still scored."""
 
 
+class OverloadedError(SentinelError):
+    """More requests came than the service takes on (HTTP 503); nothing of this one was recorded."""
+
+
 class FutureEventsError(SentinelError):
     """Transactions whose time lies too far ahead (HTTP 422); `places` says where they stand in the request.
 
@@ -54,6 +58,14 @@ class HttpError(Exception):
         self.headers = dict(headers or {})
 
 
+_LATER: Final[Mapping[type[SentinelError], str]] = {
+    NoModelError: "no_model",
+    DeadlineError: "deadline_exceeded",
+    OverloadedError: "overloaded",
+}
+"""Errors that pass, whose text names nothing from inside."""
+
+
 def to_problem(error: SentinelError) -> HttpError:
     """Translate a typed error to its answer; texts that could name hosts or files stay in the log."""
     if isinstance(error, PayloadConflictError):
@@ -61,10 +73,9 @@ def to_problem(error: SentinelError) -> HttpError:
     if isinstance(error, FutureEventsError):
         return HttpError(422, "validation_error", error.details(indexed=False))
     retry = {"Retry-After": str(TOO_BUSY_RETRY_SECONDS)}
-    if isinstance(error, NoModelError):
-        return HttpError(503, "no_model", str(error), headers=retry)
-    if isinstance(error, DeadlineError):
-        return HttpError(503, "deadline_exceeded", str(error), headers=retry)
+    for kind, code in _LATER.items():
+        if isinstance(error, kind):
+            return HttpError(503, code, str(error), headers=retry)
     if isinstance(error, StoreError):
         detail = (
             "A store that this request needs is away. Send the same request again: a transaction with a "

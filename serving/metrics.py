@@ -77,6 +77,12 @@ class Metrics:
         self.store_errors = Counter(
             "sentinel_store_errors", "Calls that a store did not answer", ["store"], registry=self.registry
         )
+        self.refused = Counter(
+            "sentinel_refused_requests",
+            "Requests that were turned away, by reason: key, rate, busy (requests under way), queue (transactions)",
+            ["reason"],
+            registry=self.registry,
+        )
         self.refused_bundles = Counter(
             "sentinel_refused_bundles", "Bundles that were not taken into service", registry=self.registry
         )

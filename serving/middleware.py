@@ -1,4 +1,4 @@
-"""Around every request: an id for the logs, the clock, the counters, and one error form.
+"""Around every request: an id for the logs, the clock, the counters, one error form, and the gate before the routes.
 
 A plain ASGI middleware: wrapping the body streams as Starlette's BaseHTTPMiddleware does costs a task a request.
 """
@@ -15,6 +15,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.errors import HttpError
+from serving.gate import Gate
 from serving.logs import get_logger
 from serving.metrics import Metrics
 from serving.wire import problem_answer
@@ -22,6 +23,9 @@ from serving.wire import problem_answer
 REQUEST_ID: Final = b"x-request-id"
 _ACCEPTED_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OPEN: Final = frozenset({"/health", "/docs", "/redoc", "/openapi.json", "/docs/oauth2-redirect"})
+"""What is answered without a key and never refused: liveness, and the pages that describe the API."""
+OPEN_ASSETS: Final = "/static-offline-docs/"
 log = get_logger(__name__)
 
 
@@ -74,10 +78,32 @@ class RequestContext:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         metrics.requests.labels(route, method, str(status or 499)).inc()
         metrics.latency.labels(route).observe(seconds)
-        if status >= 500:
+        if status >= 500 and status != 503:
             log.warning("request answered with an error", route=route, status=status, ms=round(seconds * 1000, 2))
         else:
             log.debug("request", route=route, status=status, ms=round(seconds * 1000, 2))
+
+
+class Guard:
+    """Let a request pass `gate` before anything reads its body; paths of `OPEN` pass always."""
+
+    def __init__(self, app: ASGIApp, gate: Callable[[], Gate]) -> None:
+        self._app = app
+        self._gate = gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or say why not."""
+        if scope["type"] != "http" or scope["path"] in OPEN or scope["path"].startswith(OPEN_ASSETS):
+            await self._app(scope, receive, send)
+            return
+        gate = self._gate()
+        try:
+            with gate.room():
+                await gate.check(scope)
+                await self._app(scope, receive, send)
+        except HttpError as refusal:
+            # The routes' own errors were answered further in.
+            await problem_answer(refusal)(scope, receive, send)
 
 
 def _request_id(scope: Scope) -> bytes:

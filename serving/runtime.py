@@ -19,6 +19,7 @@ from sentinel_core.stores.redis_clients import make_async_client
 from sentinel_core.stores.redis_store import HotStore
 from serving.bundle_cache import BundleCache
 from serving.figures import describe, read_figures
+from serving.gate import Gate
 from serving.health import Dependency
 from serving.ledger import Ledger
 from serving.logs import get_logger
@@ -51,6 +52,7 @@ class Runtime:
         self._engine = make_engine(settings, pool_size=2, max_overflow=2)
         self._registry = MlflowRegistry.of(settings) if settings.bundle is None else None
         self.store = HotStore(self._client, settings)
+        self.gate = Gate(settings, self._client, self.metrics)
         self.ledger = Ledger(self._engine, self.store.backlog, clock)
         self.models = ModelSlot(
             self._registry,

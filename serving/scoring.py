@@ -76,7 +76,9 @@ class Scorer:
         self._clock = clock
         self._catalogue = catalogue_hash()
         self._kind = replace(USER, cap=settings.user_history_cap)
-        self._batcher: MicroBatcher[Item, Scored | asyncio.Task[Scored]] = MicroBatcher(self._run, max_items=MAX_BATCH)
+        self._batcher: MicroBatcher[Item, Scored | asyncio.Task[Scored]] = MicroBatcher(
+            self._run, max_items=MAX_BATCH, max_waiting=settings.max_waiting
+        )
         self._resumed: set[asyncio.Task[Scored]] = set()
 
     async def score(self, transactions: Sequence[Transaction]) -> list[Scored]:

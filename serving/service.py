@@ -23,6 +23,7 @@ from sentinel_core.settings import Settings, load_settings
 from serving.api import make_app
 from serving.errors import to_problem
 from serving.logs import configure, get_logger
+from serving.native import NativeRoute
 from serving.runtime import Runtime
 
 BUNDLE_INSIDE: Final = Path(__file__).parents[1] / "bundle"
@@ -93,6 +94,10 @@ class SentinelService:
         if isinstance(scored, SentinelError):
             raise _refusal(scored)
         return Prediction.model_validate(scored)
+
+
+# A class for its type checker, a bentoml.Service to run.
+SentinelService.add_asgi_middleware(NativeRoute, runtime=lambda: app.state.runtime)  # type: ignore[attr-defined]
 
 
 def _refusal(error: SentinelError) -> BentoMLException:

@@ -62,6 +62,10 @@ class Keys:
         """The key of the current risk tables."""
         return f"{self.namespace}:risk:current"
 
+    def requests(self, caller: str) -> str:
+        """Return the key of the number of requests that a caller sent lately."""
+        return f"{self.tag(caller)}:r:{caller}"
+
     def for_history(self, entity_id: str, kind: str) -> tuple[str, str, str]:
         """Return the keys that scripts/history.lua names, in its order."""
         tag = self.tag(entity_id)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from serving.batcher import MicroBatcher
+from serving.errors import OverloadedError
 
 
 class Recorder:
@@ -34,7 +35,7 @@ def play(scene: Coroutine[Any, Any, None]) -> None:
 def test_a_lone_request_is_a_batch_of_its_own() -> None:
     async def scene() -> None:
         recorder = Recorder()
-        batcher = MicroBatcher(recorder.run, max_items=256)
+        batcher = MicroBatcher(recorder.run, max_items=256, max_waiting=100)
         assert [*await batcher.submit([1]), *await batcher.submit([2])] == [2, 4]
         assert recorder.batches == [[1], [2]]
 
@@ -45,7 +46,7 @@ def test_arrivals_gather_while_a_batch_is_under_way_and_keep_their_order() -> No
     async def scene() -> None:
         recorder = Recorder()
         recorder.release.clear()
-        batcher = MicroBatcher(recorder.run, max_items=256)
+        batcher = MicroBatcher(recorder.run, max_items=256, max_waiting=100)
         tasks = [asyncio.create_task(batcher.submit([0]))]
         await asyncio.sleep(0.01)
         tasks += [asyncio.create_task(batcher.submit([n, n + 100])) for n in range(1, 6)]
@@ -60,7 +61,7 @@ def test_arrivals_gather_while_a_batch_is_under_way_and_keep_their_order() -> No
 def test_a_batch_is_bounded_and_never_splits_a_group() -> None:
     async def scene() -> None:
         recorder = Recorder()
-        batcher = MicroBatcher(recorder.run, max_items=4)
+        batcher = MicroBatcher(recorder.run, max_items=4, max_waiting=100)
         await asyncio.gather(*(batcher.submit(list(range(size))) for size in (3, 2, 2, 9, 1)))
         assert [len(batch) for batch in recorder.batches] == [3, 4, 9, 1]
 
@@ -70,7 +71,7 @@ def test_a_batch_is_bounded_and_never_splits_a_group() -> None:
 def test_an_error_reaches_every_caller_of_its_batch_and_no_other() -> None:
     async def scene() -> None:
         recorder = Recorder()
-        batcher = MicroBatcher(recorder.run, max_items=2)
+        batcher = MicroBatcher(recorder.run, max_items=2, max_waiting=100)
         outcomes = await asyncio.gather(*(batcher.submit([n]) for n in (1, -1, 3)), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [ValueError, ValueError, list]
 
@@ -81,7 +82,7 @@ def test_a_caller_that_hangs_up_cancels_nothing() -> None:
     async def scene() -> None:
         recorder = Recorder()
         recorder.release.clear()
-        batcher = MicroBatcher(recorder.run, max_items=256)
+        batcher = MicroBatcher(recorder.run, max_items=256, max_waiting=100)
         first, second = (asyncio.create_task(batcher.submit([n])) for n in (1, 2))
         await asyncio.sleep(0.01)
         first.cancel()
@@ -91,5 +92,34 @@ def test_a_caller_that_hangs_up_cancels_nothing() -> None:
         assert list(await second) == [4]
         await batcher.drain()
         assert recorder.batches == [[1, 2]]
+
+    play(scene())
+
+
+def test_a_full_queue_refuses_at_once_and_takes_again_what_comes_later() -> None:
+    async def scene() -> None:
+        recorder = Recorder()
+        recorder.release.clear()
+        batcher = MicroBatcher(recorder.run, max_items=4, max_waiting=5)
+        begun = asyncio.create_task(batcher.submit([0]))
+        await asyncio.sleep(0.01)
+        waiting = [asyncio.create_task(batcher.submit([n, n])) for n in (1, 2)]
+        await asyncio.sleep(0.01)
+        with pytest.raises(OverloadedError, match="expected at most 5 to wait for their turn"):
+            await batcher.submit([3, 3])
+        assert await asyncio.gather(begun, *waiting, release_of(recorder)) == [[0], [2, 2], [4, 4], None]
+        assert list(await batcher.submit([3, 3])) == [6, 6]
+
+    play(scene())
+
+
+async def release_of(recorder: Recorder) -> None:
+    recorder.release.set()
+
+
+def test_a_group_longer_than_the_queue_is_taken_where_nobody_waits() -> None:
+    async def scene() -> None:
+        batcher = MicroBatcher(Recorder().run, max_items=4, max_waiting=2)
+        assert list(await batcher.submit([1, 2, 3])) == [2, 4, 6]
 
     play(scene())

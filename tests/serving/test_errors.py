@@ -32,7 +32,7 @@ def play(settings: Settings, scene: Scene) -> None:
         app.state.runtime = runtime
         transport = httpx.ASGITransport(app)
         try:
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
                 await scene(http, runtime)
         finally:
             await runtime.stop()

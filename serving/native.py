@@ -1,0 +1,57 @@
+"""BentoML's own `predict` under the rules of the public routes: the gate, the body's limit, JSON alone.
+
+BentoML reads other forms of a body by their media type, files and pickle among them; none of them comes that far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.errors import HttpError
+from serving.middleware import Guard, RequestContext
+from serving.runtime import Runtime
+from serving.wire import problem_answer, read_body
+
+NATIVE_PATH: Final = "/predict"
+_JSON: Final = "application/json"
+
+
+class NativeRoute:
+    """Stand before BentoML's routes; `runtime` gives the worker's."""
+
+    def __init__(self, app: ASGIApp, runtime: Callable[[], Runtime]) -> None:
+        self._app = app
+        self._runtime = runtime
+        self._guarded = RequestContext(
+            Guard(self._json_within_bounds, gate=lambda: runtime().gate), metrics=lambda: runtime().metrics
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        guarded = scope["type"] == "http" and scope["path"] == NATIVE_PATH
+        await (self._guarded if guarded else self._app)(scope, receive, send)
+
+    async def _json_within_bounds(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            _refuse_other_forms(request)
+            body = await read_body(request, self._runtime().settings.max_body_bytes)
+        except HttpError as refusal:
+            await problem_answer(refusal)(scope, receive, send)
+            return
+        unread: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def again() -> Message:
+            return unread.pop() if unread else await receive()
+
+        await self._app(scope, again, send)
+
+
+def _refuse_other_forms(request: Request) -> None:
+    given = request.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
+    if given != _JSON:
+        raise HttpError(415, "unsupported_media_type", f"This route takes {_JSON}.")
