@@ -147,8 +147,8 @@ def load_feature_set(settings: Settings, identity: str) -> FeatureSet:
 def fits_memory(settings: Settings, file: Path) -> bool:
     """Whether a file may be read whole: within SENTINEL_MAX_FILE_GB, and a tenth of the memory that is free now.
 
-    For Parquet what it unpacks to counts. A file that is not there or is no Parquet file, whatever its name, counts
-    by its size: reading it tells what is wrong.
+    For Parquet what it unpacks to counts. What cannot be opened may as well be read whole: that tells what is
+    wrong.
     """
     import psutil
     import pyarrow as pa
@@ -158,7 +158,7 @@ def fits_memory(settings: Settings, file: Path) -> bool:
         size = file.stat().st_size
         meta = pq.read_metadata(file)
         size = max(size, sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups)))
-    except FileNotFoundError:
+    except OSError:
         return True
     except pa.ArrowInvalid:
         pass

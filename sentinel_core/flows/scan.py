@@ -252,7 +252,8 @@ def _deal(work: _Work, key: str, columns: Iterable[str], buckets: int, corrected
         format="ipc",
         partitioning=pads.partitioning(pa.schema([(_BUCKET, pa.int32())]), flavor="hive"),
         max_partitions=max(buckets, 1),
-        min_rows_per_group=1 << 14,
+        # What waits for its group is a million rows in all.
+        min_rows_per_group=max((1 << 20) // buckets, 1),
         max_rows_per_group=1 << 20,
         use_threads=False,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sentinel_core.datasets.cleaning import CleaningReport
+from sentinel_core.schema import CATEGORY_COLUMNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ def vector_file(out: Path, schema: Any) -> Iterator[Any]:
 
     made = out.with_name(f".{out.name}.part")
     try:
-        with pq.ParquetWriter(made, schema, compression="zstd") as writer:
+        # Dictionaries of floats cost a third of the time and save nothing.
+        with pq.ParquetWriter(made, schema, compression="zstd", use_dictionary=list(CATEGORY_COLUMNS)) as writer:
             yield writer
         made.replace(out)
     finally:
