@@ -19,6 +19,7 @@ from typing import Any
 BENCHMARKS = {
     "generator": "transactions a second, data frame included",
     "features": "rows a second of the offline build; microseconds of the online one",
+    "scan": "sentinel features on 1 and 5 million rows: whole, in partitions, on Spark; seconds and memory",
     "stores": "histories into Redis, and the recorder's writes into PostgreSQL",
     "windows": "the Handbook's windows over its whole file, against pandas",
     "quality": "the three models on 100,000 generated rows: time, metrics, floors, the oracle beside them",
