@@ -107,6 +107,8 @@ class Source:
             meta = file.metadata
             unpacked = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
             matched = column_map.resolve(file.schema_arrow.names, path.name)
+            if not meta.num_rows:
+                raise _empty(path.name)
             return cls(path, matched, column_map.constants, meta.num_row_groups, unpacked)
         return cls(path, column_map.resolve(_csv_names(path), path.name), column_map.constants, 1, None)
 

@@ -128,3 +128,12 @@ def test_an_error_names_the_row_of_the_file_and_leaves_nothing(
     with pytest.raises(EmptyDataError, match="found none among 4 rows"):
         scan_features(settings, file, ColumnMap(), tmp_path / "out.parquet")
     assert [path.name for path in tmp_path.iterdir()] == ["f.csv"]
+
+
+def test_a_file_without_rows_is_empty_to_both_builds(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "f.parquet"
+    messy(200).iloc[:0].to_parquet(file)
+    with pytest.raises(EmptyDataError, match=r"expected rows of transactions in f\.parquet, found an empty file"):
+        scan_features(settings, file, ColumnMap(), tmp_path / "out.parquet")
+    with pytest.raises(EmptyDataError, match=r"expected rows of transactions in f\.parquet, found an empty file"):
+        in_memory(settings, file, tmp_path / "out.parquet")
