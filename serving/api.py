@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI, Request
 from fastapi_offline import FastAPIOffline
-from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
 from sentinel_core import __version__
 from sentinel_core.errors import SentinelError
-from sentinel_core.schema import Label, Transaction
 from serving import routes_labels, routes_model, routes_monitoring, routes_predict
+from serving.description import describe
 from serving.errors import HttpError, OverloadedError, to_problem
 from serving.logs import get_logger
 from serving.middleware import Guard, RequestContext
-from serving.routes_predict import BatchRequest
 from serving.wire import problem_answer
 
 ROUTERS: Final = (routes_predict.router, routes_labels.router, routes_model.router, routes_monitoring.router)
@@ -45,7 +43,7 @@ def make_app() -> FastAPI:
         app.include_router(router)
     # BentoML answers what no route here knows; below /api the form of the error is ours.
     app.router.add_route("/api/{rest:path}", _unknown, methods=METHODS, include_in_schema=False)
-    _describe_bodies(app)
+    describe(app)
     return app
 
 
@@ -85,21 +83,3 @@ async def _unknown(request: Request) -> Response:
         headers = {"Allow": ", ".join(sorted(allowed))}
         return problem_answer(HttpError(405, "method_not_allowed", f"{path} does not take {method}.", headers=headers))
     return problem_answer(HttpError(404, "not_found", "There is no such path; /docs lists those that are."))
-
-
-def _describe_bodies(app: FastAPI) -> None:
-    """Add the schemas of request bodies, which the routes read by themselves, to the OpenAPI document."""
-    generate = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            document = generate()
-            _, schemas = models_json_schema(
-                [(Transaction, "validation"), (Label, "validation"), (BatchRequest, "validation")],
-                ref_template="#/components/schemas/{model}",
-            )
-            document.setdefault("components", {}).setdefault("schemas", {}).update(schemas["$defs"])
-            app.openapi_schema = document
-        return app.openapi_schema
-
-    app.openapi = openapi  # type: ignore[method-assign]

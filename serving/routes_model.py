@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from sentinel_core.schema import ID_MAX_LENGTH
+from serving.answers import ModelInfo, StoredPrediction
 from serving.errors import HttpError
 from serving.runtime import runtime_of
 from serving.wire import ErrorBody, answer
@@ -22,7 +23,7 @@ _LABEL: Final = ("is_fraud", "labelled_at", "label_source")
 router = APIRouter(prefix="/api/v1", tags=["model"])
 
 
-@router.get("/model/info")
+@router.get("/model/info", response_model=ModelInfo)
 async def model_info(request: Request) -> Response:
     """Describe the model in service, and a bundle that was refused with the reason."""
     runtime = runtime_of(request)
@@ -31,6 +32,7 @@ async def model_info(request: Request) -> Response:
 
 @router.get(
     "/predictions/{transaction_id:path}",
+    response_model=StoredPrediction,
     responses={
         404: {"model": ErrorBody, "description": "No such transaction is known."},
         503: {"model": ErrorBody, "description": "PostgreSQL is away."},

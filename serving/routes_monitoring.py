@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from sentinel_core.errors import StoreError
+from serving.answers import Figures, Health
 from serving.metrics import CONTENT_TYPE, Now
 from serving.runtime import runtime_of
 from serving.wire import ErrorBody, answer
@@ -18,7 +19,7 @@ _AWAY: Final[dict[int | str, dict[str, Any]]] = {503: {"model": ErrorBody, "desc
 router = APIRouter(tags=["monitoring"])
 
 
-@router.get("/health")
+@router.get("/health", response_model=Health)
 async def health(request: Request) -> Response:
     """Say that this worker lives, which model it serves, and how each dependency is."""
     return answer(runtime_of(request).health())
@@ -36,7 +37,7 @@ async def prometheus(request: Request) -> Response:
     return Response(await asyncio.to_thread(runtime.metrics.render, now), media_type=CONTENT_TYPE)
 
 
-@router.get("/api/v1/monitoring/metrics", responses=_AWAY)
+@router.get("/api/v1/monitoring/metrics", response_model=Figures, responses=_AWAY)
 async def monitoring(request: Request) -> Response:
     """Return totals, fraud rate, scores, latency percentiles, and precision, recall and F1 where labels exist."""
     return answer(await runtime_of(request).figures())

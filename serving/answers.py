@@ -1,0 +1,144 @@
+"""The forms of what the reading routes answer, for the API's description.
+
+What a route returns is not validated again at run time: tests/serving/test_contract.py holds the two together.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from sentinel_core.schema import Confidence
+
+
+class Answer(BaseModel):
+    """An answer whose fields may begin with model_."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+
+class DependencyState(Answer):
+    """What a dependency last said, and since when."""
+
+    status: Literal["up", "down", "unknown"]
+    since: datetime | None
+
+
+class Health(Answer):
+    """This worker: which model it serves, and how each dependency is."""
+
+    status: Literal["healthy", "degraded", "no_model"]
+    model_loaded: bool
+    model_version: str | None
+    dependencies: dict[str, DependencyState]
+
+
+class RefusedBundle(Answer):
+    """A version that was not taken into service, and why."""
+
+    version: str
+    reason: str
+    at: datetime
+
+
+class ModelInfo(Answer):
+    """The model in service, from its bundle; without one only `model_version`, `stage` and `refused` are there."""
+
+    model_version: str | None
+    stage: Literal["Production", "None"] | None
+    refused: RefusedBundle | None
+    model_name: str = ""
+    algorithm: str = ""
+    registry_version: int | str | None = None
+    run_id: str | None = None
+    in_service_since: datetime | None = None
+    bundle_hash: str = ""
+    threshold: float = 0.0
+    threshold_policy: dict[str, Any] = {}
+    calibration: dict[str, Any] = {}
+    metrics: dict[str, float] = {}
+    metrics_by_part: dict[str, Any] = {}
+    features: list[str] = []
+    categories: list[str] = []
+    data: dict[str, Any] = {}
+    git_commit: str = ""
+
+
+class StoredAnswer(Answer):
+    """What was said to a transaction."""
+
+    event_id: str | None
+    fraud_score: float
+    prediction: bool
+    confidence: Confidence | None
+    model_version: str
+    variant: str | None
+    degraded: bool | None
+    inference_time_ms: float | None
+    answered_at: datetime | None
+    risk_as_of: datetime | None
+    feature_set_id: str | None
+
+
+class StoredLabel(Answer):
+    """The label of a transaction that counts."""
+
+    is_fraud: bool
+    labelled_at: datetime
+    source: str
+
+
+class StoredPrediction(Answer):
+    """A transaction, the answer to it, its features by name and its label; null what there is not."""
+
+    transaction_id: str
+    transaction: dict[str, Any]
+    prediction: StoredAnswer | None
+    features: dict[str, float] | None
+    label: StoredLabel | None
+
+
+class Window(Answer):
+    """From when to when."""
+
+    start: datetime
+    end: datetime
+
+
+class Latency(Answer):
+    """Percentiles in milliseconds over the newest `sampled` predictions; null where there are none."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+    sampled: int
+
+
+class Quality(Answer):
+    """The confusion matrix over labelled predictions and what follows from it; null where it would be 0 / 0."""
+
+    sample_size: int
+    true_positives: int
+    false_positives: int
+    false_negatives: int
+    true_negatives: int
+    precision: float | None
+    recall: float | None
+    f1_score: float | None
+
+
+class Figures(Answer):
+    """The traffic of a window and how right the answers were."""
+
+    model_version: str | None
+    total_predictions: int
+    window: Window
+    predictions: int
+    fraud_rate: float | None
+    mean_fraud_score: float | None
+    degraded_rate: float | None
+    latency_ms: Latency
+    newest_prediction: datetime | None
+    labelled: Quality
