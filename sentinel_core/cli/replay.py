@@ -28,6 +28,7 @@ def replay(  # noqa: PLR0913 (an option each)
     concurrency: Annotated[int, typer.Option(help="Requests under way at a time.")] = 8,
     batch: Annotated[int, typer.Option(help="Transactions in a request, 1 to 100.")] = 1,
     fresh: Annotated[bool, typer.Option("--fresh", help="Under ids of its own, apart from what is known.")] = False,
+    api_key: Annotated[str | None, typer.Option(help="Sent as X-API-Key; SENTINEL_API_KEY by default.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write the report to this file, JSON.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
@@ -43,6 +44,7 @@ def replay(  # noqa: PLR0913 (an option each)
             url=url or f"http://{settings.host}:{settings.serving_port}",
             columns=columns,
             options=options,
+            api_key=api_key or settings.api_key,
             now=datetime.now(UTC),
             progress=tell,
         )

@@ -66,11 +66,13 @@ def replay_file(
     url: str,
     columns: Path | None = None,
     options: ReplayOptions | None = None,
+    api_key: str | None = None,
     now: datetime,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Send the rows of a file to the service at `url`, then compare what PostgreSQL logged with the offline build.
 
+    `api_key` is what the service wants to know callers by, where it does.
     Returns {"sent", "answered", "cached", "errors", "error_samples", "seconds", "requests_per_s", "p50_ms", "p99_ms",
     "compared", "mismatches", "not_compared" (reason → rows), "mismatch_samples"}. Amounts of time are a request's.
     Raises `DataError` for a file that cannot be read, `StoreError` where PostgreSQL is away.
@@ -81,7 +83,16 @@ def replay_file(
     if options.fresh:
         frame = renamed(frame, prefix)
     requests = to_requests(frame)
-    sent = asyncio.run(send(url, requests, concurrency=options.concurrency, batch=options.batch, progress=progress))
+    sent = asyncio.run(
+        send(
+            url,
+            requests,
+            concurrency=options.concurrency,
+            batch=options.batch,
+            progress=progress,
+            api_key=api_key,
+        )
+    )
     report = {"sent": len(requests), "fresh": options.fresh, **_traffic(sent)}
     if sent.answered == 0:
         raise DataError(

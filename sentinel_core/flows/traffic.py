@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 ATTEMPTS: Final = 4
 """How often a request is sent whose answer did not come: it carries its transaction_id, so that it counts once."""
 SAMPLE: Final = 10
+API_KEY_HEADER: Final = "X-API-Key"
+LONGEST_PAUSE_SECONDS: Final = 120.0
 _PAUSE_SECONDS: Final = 0.25
 _OK: Final = 200
 _RETRIED: Final = frozenset({429, 502, 503, 504})
@@ -45,13 +47,19 @@ class Sent:
 
 
 async def send(
-    url: str, requests: Sequence[Mapping[str, Any]], *, concurrency: int, batch: int, progress: Progress
+    url: str,
+    requests: Sequence[Mapping[str, Any]],
+    *,
+    concurrency: int,
+    batch: int,
+    progress: Progress,
+    api_key: str | None = None,
 ) -> Sent:
     """Send requests to the service at `url` and wait for all answers.
 
     They begin in the order given, `concurrency` at a time; one begins when those of its users that came before it are
     answered. With a `batch` above 1 that many go into one call. An answer that does not come, and a service that is
-    busy, is tried again; what fails then is counted.
+    busy, is tried again, not before its Retry-After; what fails then is counted.
     """
     import aiohttp
 
@@ -73,7 +81,8 @@ async def send(
 
     connector = aiohttp.TCPConnector(limit=concurrency)
     timeout = aiohttp.ClientTimeout(total=30)
-    async with aiohttp.ClientSession(url, connector=connector, timeout=timeout) as session:
+    headers = {} if api_key is None else {API_KEY_HEADER: api_key}
+    async with aiohttp.ClientSession(url, connector=connector, timeout=timeout, headers=headers) as session:
         await asyncio.gather(*(worker(session) for _ in range(concurrency)))
     sent.seconds = time.perf_counter() - begun
     return sent
@@ -91,14 +100,15 @@ async def _send_one(
 
     path = "/api/v1/predict" if single else "/api/v1/predict/batch"
     body = dict(call[0]) if single else {"transactions": [dict(request) for request in call]}
-    what, detail = "", ""
+    what, detail, wanted = "", "", 0.0
     for attempt in range(ATTEMPTS):
         if attempt:
-            await asyncio.sleep(_PAUSE_SECONDS * 2**attempt)
+            await asyncio.sleep(max(_PAUSE_SECONDS * 2**attempt, wanted))
         begun = time.perf_counter()
         try:
             async with session.post(path, json=body) as response:
                 status, answer = response.status, await response.json(content_type=None)
+                wanted = _wanted_pause(response.headers.get("Retry-After", ""))
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             what, detail = type(error).__name__, str(error) or path
             continue
@@ -112,3 +122,8 @@ async def _send_one(
         if status not in _RETRIED:
             break
     sent.failed(what, f"{call[0]['transaction_id']}: {detail}", len(call))
+
+
+def _wanted_pause(retry_after: str) -> float:
+    """Return the seconds that a service asks for, at most `LONGEST_PAUSE_SECONDS`."""
+    return min(float(retry_after), LONGEST_PAUSE_SECONDS) if retry_after.isdecimal() else 0.0

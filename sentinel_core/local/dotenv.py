@@ -1,10 +1,11 @@
-"""The .env of docker compose: generated secrets, added where they are absent."""
+"""The .env of docker compose: generated secrets, added where they are absent, and an API key with its hash."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
 
+from sentinel_core.local.api_keys import hash_of, new_key
 from sentinel_core.local.files import write_private
 from sentinel_core.local.secrets import GENERATORS
 
@@ -17,20 +18,34 @@ SECRETS: Final = {
     "SENTINEL_AIRFLOW_FERNET_KEY": "airflow_fernet_key",
 }
 """The variable of each secret, and how it is generated."""
+API_KEY: Final = "SENTINEL_API_KEY"
+"""What clients on this machine send; no container gets it."""
+API_KEYS: Final = "SENTINEL_API_KEYS"
+"""What the service gets: the hash."""
+_OWNER: Final = "compose"
 
 
 def complete(path: Path) -> list[str]:
     """Add the secrets that the file lacks, keep every line that it has (mode 0600), return the added names."""
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     assigned = {name.strip().removeprefix("export ").strip(): value.strip() for name, value in _assignments(text)}
-    added = [name for name in SECRETS if not assigned.get(name)]
+    fresh = {name: GENERATORS[how]() for name, how in SECRETS.items() if not assigned.get(name)}
+    if not assigned.get(API_KEYS):
+        fresh |= _key_and_hash(assigned.get(API_KEY))
+    added = [name for name in fresh if name not in assigned or not assigned[name]]
     if not added:
         return []
     # An empty assignment would win over nothing and lose to nobody: it is replaced.
     kept = [line for line in text.splitlines() if line.partition("=")[0].strip() not in added]
-    lines = kept + [f"{name}={GENERATORS[SECRETS[name]]()}" for name in added]
+    lines = kept + [f"{name}={fresh[name]}" for name in added]
     write_private(path, "\n".join(lines) + "\n")
     return added
+
+
+def _key_and_hash(key: str | None) -> dict[str, str]:
+    # As whoever reads the file takes it.
+    key = (key or "").strip("'\"") or new_key()
+    return {API_KEY: key, API_KEYS: f"{_OWNER}:{hash_of(key)}"}
 
 
 def _assignments(text: str) -> list[tuple[str, str]]:

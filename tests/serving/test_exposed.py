@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pickle
 import re
@@ -12,7 +13,10 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from sentinel_core.local.api_keys import create_key, hash_of, revoke_key
+from sentinel_core.flows import silent
+from sentinel_core.flows.traffic import Sent, send
+from sentinel_core.local.api_keys import create_key, hash_of, kept_keys, revoke_key
+from sentinel_core.local.demo import score_demo
 from tests.conftest import Servers
 from tests.registry.bundles import tiny_bundle
 from tests.serving.conftest import VERSION, Service, payload, service_settings, serving, until
@@ -72,6 +76,21 @@ def test_all_workers_learn_of_a_new_key_and_of_a_revoked_one(exposed: Service) -
     assert statuses(key) == {200}
     revoke_key(exposed.settings, "shop")
     until("every worker refuses the key", lambda: statuses(key) == {401}, seconds=5)
+
+
+def test_replay_and_the_demonstration_send_a_key(exposed: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sent(key: str | None) -> Sent:
+        requests = [payload(transaction_id=secrets.token_hex(8)) for _ in range(5)]
+        return asyncio.run(send(exposed.url, requests, concurrency=2, batch=1, progress=silent, api_key=key))
+
+    assert (sent(GIVEN).answered, sent(None).errors) == (5, {"HTTP 401": 5})
+
+    made = [("an ordinary payment", payload()), ("a fraudulent payment", payload())]
+    monkeypatch.setattr("sentinel_core.flows.demo.demo_transactions", lambda *_: made)
+    for settings in (exposed.settings, exposed.settings.model_copy(update={"api_key": GIVEN})):
+        answers = score_demo(settings, datetime.now(UTC))
+        assert [0 <= answer.response["fraud_score"] <= 1 for answer in answers] == [True, True]
+    assert kept_keys(exposed.settings) == [], "the demonstration's own key is gone"
 
 
 @pytest.mark.parametrize(
