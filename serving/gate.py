@@ -32,13 +32,17 @@ log = get_logger(__name__)
 
 
 class Gate:
-    """The rules of one worker; raises `SettingsError` where SENTINEL_API_KEYS is malformed."""
+    """The rules of one worker; raises `SettingsError` where SENTINEL_API_KEYS is malformed.
+
+    `seconds` is how long a request may take once its body is there.
+    """
 
     def __init__(self, settings: Settings, client: Any, metrics: Metrics) -> None:
         self._needs_key = settings.needs_api_key
         self._by_address = settings.require_api_key == "auto"
         self._keys = KnownKeys(settings)
         self._metrics = metrics
+        self.seconds = settings.request_timeout_seconds
         self._most = settings.max_requests
         self._under_way = 0
         self._counted_again = 0.0

@@ -1,12 +1,14 @@
 """PostgreSQL as the service sees it: answers past their life, stored predictions, labels, figures.
 
-None of it is on the path of a new transaction. Every call runs in a thread, so that a slow database delays nobody else.
+None of it is on the path of a new transaction. Every call runs in one of a few threads of its own, so that a slow
+database delays nobody else, and no more than `CALLS_MOST` of them gather.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -19,17 +21,21 @@ from sentinel_core.schema import Label, Prediction
 from sentinel_core.stores.labels import LabelResult, record_labels
 from sentinel_core.stores.postgres import connected
 from sentinel_core.stores.reading import get_prediction
+from serving.errors import OverloadedError
 
 T = TypeVar("T")
 CATCH_UP_SECONDS: Final = 2.0
 """How long a read waits for the recorder where an entry that it asks for may still be in the streams."""
+CALLS_MOST: Final = 64
+"""Calls under way or waiting for a thread; what comes beyond is refused rather than kept waiting."""
+_THREADS: Final = 4
 _PAUSE_SECONDS: Final = 0.05
 _ANSWER: Final = {"inference_time_ms": "prediction_time_ms"}
 """The fields of a `Prediction` whose column has another name."""
 
 
 class Ledger:
-    """Reads and writes of PostgreSQL; each raises `StoreError` where it is away.
+    """Reads and writes of PostgreSQL; each raises `StoreError` where it is away, `OverloadedError` where too many wait.
 
     `backlog` tells how many entries of the streams are not in PostgreSQL yet; `clock` gives aware UTC times.
     """
@@ -38,6 +44,8 @@ class Ledger:
         self._engine = engine
         self._backlog = backlog
         self._clock = clock
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="ledger")
+        self._under_way = 0
 
     async def ping(self) -> None:
         """Return if PostgreSQL answers."""
@@ -53,7 +61,11 @@ class Ledger:
 
     async def answer(self, transaction_id: str) -> dict[str, Any] | None:
         """Return the answer that was given to a transaction, in the client's form, or None where there was none."""
-        row = await self._run(lambda conn: get_prediction(conn, transaction_id))
+        try:
+            row = await self._run(lambda conn: get_prediction(conn, transaction_id))
+        except OverloadedError as error:
+            # The transaction need not wait for it: scored again it gets the same answer.
+            raise StoreError(str(error)) from error
         if row is None or row["fraud_score"] is None or row["prediction"] is None:
             return None
         # In the order of the first answer: a repetition is the same to the byte, wherever it was found.
@@ -89,7 +101,21 @@ class Ledger:
                     remedy="Migrate it: sentinel run migrations.",
                 ) from error
 
-        return await asyncio.to_thread(call)
+        if self._under_way >= CALLS_MOST:
+            raise OverloadedError(
+                f"expected at most {CALLS_MOST} questions to PostgreSQL under way, and so many are.",
+                remedy="Send the same request again later.",
+            )
+        self._under_way += 1
+        asked = asyncio.get_running_loop().run_in_executor(self._threads, call)
+        asked.add_done_callback(self._done)
+        # Whoever stops waiting, its thread goes on, and counts until it is done.
+        return await asyncio.shield(asked)
+
+    def _done(self, asked: asyncio.Future[Any]) -> None:
+        self._under_way -= 1
+        if not asked.cancelled():
+            asked.exception()  # seen, also where nobody waits any more
 
     async def _while_the_recorder_works(self) -> AsyncIterator[None]:
         """Yield once, and again while entries wait in the streams, for at most `CATCH_UP_SECONDS`.

@@ -5,6 +5,7 @@ A plain ASGI middleware: wrapping the body streams as Starlette's BaseHTTPMiddle
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Callable
@@ -14,17 +15,19 @@ from uuid import uuid4
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.errors import HttpError
+from serving.errors import DeadlineError, HttpError, to_problem
 from serving.gate import Gate
 from serving.logs import get_logger
 from serving.metrics import Metrics
-from serving.wire import problem_answer
+from serving.wire import BODY_SECONDS, problem_answer
 
 REQUEST_ID: Final = b"x-request-id"
 _ACCEPTED_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OPEN: Final = frozenset({"/health", "/docs", "/redoc", "/openapi.json", "/docs/oauth2-redirect"})
 """What is answered without a key and never refused: liveness, and the pages that describe the API."""
+_SCORING: Final = frozenset({"/api/v1/predict", "/api/v1/predict/batch", "/predict"})
+"""What keeps a deadline by itself, one that does not cancel what is under way."""
 OPEN_ASSETS: Final = "/static-offline-docs/"
 log = get_logger(__name__)
 
@@ -100,10 +103,24 @@ class Guard:
         try:
             with gate.room():
                 await gate.check(scope)
-                await self._app(scope, receive, send)
+                if scope["path"] in _SCORING:
+                    await self._app(scope, receive, send)
+                else:
+                    await self._within(gate.seconds, scope, receive, send)
         except HttpError as refusal:
             # The routes' own errors were answered further in.
             await problem_answer(refusal)(scope, receive, send)
+
+    async def _within(self, seconds: float, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with asyncio.timeout(seconds if scope["method"] == "GET" else BODY_SECONDS + seconds):
+                await self._app(scope, receive, send)
+        except TimeoutError:
+            raise to_problem(
+                DeadlineError(
+                    f"expected an answer within {seconds:g} s, and it took longer.", remedy="Try again later."
+                )
+            ) from None
 
 
 def _request_id(scope: Scope) -> bytes:

@@ -29,7 +29,7 @@ from serving.runtime import Runtime
 BUNDLE_INSIDE: Final = Path(__file__).parents[1] / "bundle"
 """Where a Bento carries the bundle that it was built with (serving/bentofile.yaml)."""
 _WORKERS_MOST: Final = 4
-_TIMEOUT_MARGIN: Final = 5.0
+_TIMEOUT_MARGIN: Final = 10.0
 log = get_logger(__name__)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from sentinel_core.local.api_keys import create_key, hash_of, keys_file, revoke_
 from sentinel_core.settings import Settings
 from serving import api_keys
 from serving.api import make_app
+from serving.ledger import CALLS_MOST
 from serving.runtime import Runtime
 from tests.registry.bundles import tiny_bundle
 from tests.serving.conftest import PAYLOAD
@@ -253,3 +255,42 @@ def test_transactions_beyond_the_queue_are_refused_and_not_recorded(modelled: Se
         assert await runtime.store.backlog() - 1 == 2 * statuses.count(200), "one entry is the feature set"
 
     play(modelled.model_copy(update={"max_waiting": 4}), scene)
+
+
+def test_a_read_that_hangs_is_given_up_in_the_form_of_every_error(modelled: Settings) -> None:
+    async def scene(http: httpx.AsyncClient, runtime: Runtime) -> None:
+        async def forever(_: str) -> Any:
+            await asyncio.sleep(60)
+
+        runtime.ledger.prediction = forever  # type: ignore[method-assign]
+        answer = await http.get("/api/v1/predictions/x")
+        refused(answer, 503, "deadline_exceeded")
+        assert answer.headers["retry-after"] == "1"
+        assert (await predict(http)).status_code == 200
+
+    play(modelled.model_copy(update={"request_timeout_seconds": 0.2}), scene)
+
+
+def test_a_database_that_hangs_gathers_no_more_than_so_many_questions(modelled: Settings) -> None:
+    release = threading.Event()
+
+    async def scene(http: httpx.AsyncClient, runtime: Runtime) -> None:
+        def hang(_: Any) -> int:
+            release.wait(30)
+            return 1
+
+        await asyncio.sleep(0.2)  # for the first probe of /health
+        waiting = [asyncio.create_task(runtime.ledger.read(hang)) for _ in range(CALLS_MOST)]
+        await asyncio.sleep(0.05)
+        waiting[0].cancel()  # who hangs up frees no thread
+        refused(await http.get("/api/v1/predictions/x"), 503, "overloaded")
+        assert (await predict(http)).status_code == 200, "scoring does not ask the database"
+        release.set()
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert results[1:] == [1] * (CALLS_MOST - 1)
+        assert (await http.get("/api/v1/predictions/x")).status_code == 404
+
+    try:
+        play(modelled, scene)
+    finally:
+        release.set()
