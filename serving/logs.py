@@ -21,6 +21,7 @@ from sentinel_core.local.api_keys import PREFIX
 MASK: Final = "***"
 MASKED_KEYS: Final = frozenset({"card_last_four", "ip_address", "password", "authorization", "x-api-key", "api_key"})
 _CREDENTIALS: Final = re.compile(r"(?P<scheme>\w+://)[^/@\s]*@")
+_FIELD: Final = re.compile(r"""(?P<field>(?:card_last_four|ip_address)["']?\s*[:=]\s*["']?)[^"'\s,;)\]}]+""")
 _API_KEY: Final = re.compile(rf"\b{PREFIX}[A-Za-z0-9_-]+")
 _FRAMES: Final = 8
 
@@ -69,7 +70,7 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
 
 
 def mask(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Hide the values of `MASKED_KEYS`, at any depth, the credentials in URLs, and API keys wherever they stand."""
+    """Hide the values of `MASKED_KEYS`, at any depth; in text those of the request, credentials in URLs, API keys."""
     for key, value in event.items():
         event[key] = _masked(key, value)
     return event
@@ -79,12 +80,17 @@ def _masked(key: str, value: Any) -> Any:
     if key.lower() in MASKED_KEYS:
         return None if value is None else MASK
     if isinstance(value, str):
-        return _API_KEY.sub(MASK, _CREDENTIALS.sub(rf"\g<scheme>{MASK}@", value))
+        return _without_secrets(value)
     if isinstance(value, dict):
         return {str(k): _masked(str(k), v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_masked("", v) for v in value]
     return value
+
+
+def _without_secrets(text: str) -> str:
+    text = _CREDENTIALS.sub(rf"\g<scheme>{MASK}@", text)
+    return _API_KEY.sub(MASK, _FIELD.sub(rf"\g<field>{MASK}", text))
 
 
 def _with_process(process: str) -> Any:

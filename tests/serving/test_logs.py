@@ -48,6 +48,23 @@ def test_what_must_not_be_read_is_masked_at_any_depth(lines: io.StringIO) -> Non
     assert read(lines)[0]["url"] == "postgresql+psycopg2://***@127.0.0.1/db"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "refused {'card_last_four': '4242', 'ip_address': '203.0.113.7'}",
+        '{"card_last_four":"4242","ip_address":"203.0.113.7"}',
+        "Transaction(card_last_four='4242', ip_address='203.0.113.7')",
+        "card_last_four=4242 ip_address=203.0.113.7, key sml_0123456789abcdefghijABCDEFGHIJ0123456789-_x",
+    ],
+)
+def test_what_stands_in_the_middle_of_a_text_is_masked_too(lines: io.StringIO, text: str) -> None:
+    logs.get_logger("serving.test").info(text, reason=text)
+    logs.get_logger("serving.test").error("batch failed", exc_info=ValueError(text))
+    for secret in ("4242", "203.0.113.7", "0123456789abcdef"):
+        assert secret not in lines.getvalue()
+    assert lines.getvalue().count("card_last_four") == 3, "what was hidden can be seen"
+
+
 def refuse_a_row() -> None:
     raise ValueError("refused\nDETAIL: row (203.0.113.7, 4242)")
 
