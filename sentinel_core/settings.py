@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     serving_port: int = Field(8000, ge=1, le=65535)
     mlflow_port: int = Field(5000, ge=1, le=65535)
     airflow_port: int = Field(8080, ge=1, le=65535)
+    explainer_host: str = "127.0.0.1"
+    explainer_port: int = Field(8001, ge=1, le=65535)
+    explainer_url: str | None = None
     embedded_postgres_port: int = Field(15432, ge=1, le=65535)
     embedded_redis_port: int = Field(16379, ge=1, le=65535)
     redis_appendfsync: Literal["no", "everysec", "always"] = "no"
@@ -79,6 +82,7 @@ class Settings(BaseSettings):
     registry_poll_seconds: float = Field(0.5, gt=0)
     request_timeout_seconds: float = Field(5.0, gt=0)
     future_tolerance_seconds: float = Field(300.0, ge=0)
+    explain_timeout_ms: int = Field(300, ge=1)
     max_body_bytes: int = Field(1_000_000, ge=1024)
     max_requests: int = Field(1024, ge=1)
     max_waiting: int = Field(4096, ge=1)
@@ -116,6 +120,11 @@ class Settings(BaseSettings):
     def embedded_mlflow(self) -> bool:
         """Whether the MLflow server is ours to run: no MLFLOW_TRACKING_URI is given."""
         return self.mlflow_tracking_uri_given is None
+
+    @property
+    def explainer_address(self) -> str:
+        """URL of the explain process: SENTINEL_EXPLAINER_URL, else ours on loopback."""
+        return self.explainer_url or f"http://127.0.0.1:{self.explainer_port}"
 
     @property
     def database_url(self) -> str:

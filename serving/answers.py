@@ -90,8 +90,23 @@ class StoredLabel(Answer):
     source: str
 
 
-class StoredPrediction(Answer):
-    """A transaction, the answer to it, its features by name and its label; null what there is not."""
+class Reason(Answer):
+    """What a feature, or a raw category, had as its value and added to the model's raw output."""
+
+    feature: str
+    value: float | str | None
+    contribution: float
+
+
+class Explained(Answer):
+    """The largest contributions first, at most five; without any, why."""
+
+    reasons: list[Reason] | None
+    reasons_note: str = ""
+
+
+class StoredPrediction(Explained):
+    """A transaction, the answer to it, its features by name, its label and the reasons; null what there is not."""
 
     transaction_id: str
     transaction: dict[str, Any]

@@ -78,6 +78,13 @@ class BundleCache:
         except (OSError, ValueError, TypeError):
             return None
 
+    def kept(self, name: str) -> Path | None:
+        """Return where a version of this name lies on the disk, of several the newest, or None."""
+        if not _PLAIN.fullmatch(name):
+            return None
+        found = [path for path in self._root.glob(f"{name}.*") if path.is_dir()]
+        return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
     def _fetch(self, version: VersionRef, directory: Path, download: Download) -> None:
         if directory.exists():
             return

@@ -39,13 +39,14 @@ async def model_info(request: Request) -> Response:
     },
 )
 async def stored_prediction(request: Request, transaction_id: str) -> Response:
-    """Return a stored prediction: the transaction, its features by name, the model, the label that counts."""
+    """Return a stored prediction: the transaction, its features by name, the model, the label that counts, reasons."""
     if len(transaction_id) > ID_MAX_LENGTH or "\x00" in transaction_id:
         raise _unknown()
-    row = await runtime_of(request).ledger.prediction(transaction_id)
+    runtime = runtime_of(request)
+    row = await runtime.ledger.prediction(transaction_id)
     if row is None:
         raise _unknown()
-    return answer(describe(row))
+    return answer({**describe(row), **await runtime.reasons.of_row(row)})
 
 
 def describe(row: Mapping[str, Any]) -> dict[str, Any]:

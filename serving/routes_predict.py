@@ -6,13 +6,15 @@ import time
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.responses import Response
 
 from sentinel_core.errors import PayloadConflictError, SentinelError
 from sentinel_core.schema import Prediction, Transaction
+from serving.answers import Reason
 from serving.errors import FutureEventsError, HttpError, to_problem
 from serving.runtime import runtime_of
+from serving.scoring import Vectors
 from serving.wire import ErrorBody, answer, parse, read_body
 
 BATCH_MAX: Final = 100
@@ -43,7 +45,22 @@ class BatchAnswer(BaseModel):
     inference_time_ms: float
 
 
+class PredictAnswer(Prediction):
+    """A prediction; with `explain=true` the largest contributions to it, or null and a note that says why."""
+
+    reasons: list[Reason] | None = None
+    reasons_note: str = ""
+
+
 ONE: Final = TypeAdapter(Transaction)
+_FLAG: Final = TypeAdapter(bool)
+_EXPLAIN: Final = {
+    "name": "explain",
+    "in": "query",
+    "required": False,
+    "description": "Whether to add the reasons for this score; batches have theirs by GET /api/v1/predictions/{id}.",
+    "schema": {"type": "boolean", "default": False},
+}
 MANY: Final = TypeAdapter(BatchRequest)
 
 
@@ -53,15 +70,24 @@ def body_of(name: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-@router.post("/predict", response_model=Prediction, responses=ERRORS, openapi_extra=body_of("Transaction"))
+@router.post(
+    "/predict",
+    response_model=PredictAnswer,
+    responses=ERRORS,
+    openapi_extra={**body_of("Transaction"), "parameters": [_EXPLAIN]},
+)
 async def predict(request: Request) -> Response:
     """Score one transaction; the same transaction_id again gives the same answer, marked as cached."""
     runtime = runtime_of(request)
+    # None for almost every request: nothing is kept and nothing is asked for then.
+    vectors: Vectors | None = {} if request.scope["query_string"] and _wants_reasons(request) else None
     transaction = parse(ONE, await read_body(request, runtime.settings.max_body_bytes))
-    (scored,) = await runtime.scorer.score([transaction])
+    (scored,) = await runtime.scorer.score([transaction], vectors)
     if isinstance(scored, SentinelError):
         raise scored
-    return answer(scored)
+    if vectors is None:
+        return answer(scored)
+    return answer({**scored, **await runtime.reasons.of_answer(scored, transaction, vectors)})
 
 
 @router.post("/predict/batch", response_model=BatchAnswer, responses=ERRORS, openapi_extra=body_of("BatchRequest"))
@@ -78,6 +104,14 @@ async def predict_batch(request: Request) -> Response:
     _raise_first_error(scored)
     milliseconds = round((time.perf_counter() - started) * 1000, 3)
     return answer({"predictions": list(scored), "count": len(scored), "inference_time_ms": milliseconds})
+
+
+def _wants_reasons(request: Request) -> bool:
+    try:
+        return _FLAG.validate_python(request.query_params.get("explain", "false"))
+    except ValidationError as error:
+        detail = [{"field": "explain", "message": error.errors()[0]["msg"]}]
+        raise HttpError(422, "validation_error", detail) from None
 
 
 def _raise_first_error(scored: list[dict[str, Any] | SentinelError]) -> None:

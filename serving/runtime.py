@@ -25,6 +25,7 @@ from serving.ledger import Ledger
 from serving.logs import get_logger
 from serving.metrics import Metrics
 from serving.model_slot import ModelSlot
+from serving.reasons import Reasons
 from serving.repeated import Repeated
 from serving.risk_slot import RiskSlot
 from serving.scoring import Scorer
@@ -54,6 +55,7 @@ class Runtime:
         self.store = HotStore(self._client, settings)
         self.gate = Gate(settings, self._client, self.metrics)
         self.ledger = Ledger(self._engine, self.store.backlog, clock)
+        self.reasons = Reasons(settings, self.ledger)
         self.models = ModelSlot(
             self._registry,
             BundleCache(settings.home / "serving" / "models"),
@@ -138,6 +140,7 @@ class Runtime:
             return {"model_version": self.models.version, **self._figures[1]}
 
     async def _close(self) -> None:
+        await self.reasons.close()
         await self._client.aclose()
         self._engine.dispose()
         if self._registry is not None:

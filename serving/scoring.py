@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sentinel_core.errors import SentinelError, StoreError
 from sentinel_core.features.build import build_online
@@ -39,14 +40,17 @@ from serving.model_slot import InService, ModelSlot
 MAX_BATCH: Final = 256
 Scored = dict[str, Any] | SentinelError
 """The fields of a `Prediction`, or why there is none."""
+Vectors = dict[str, NDArray[np.float32]]
+"""Vectors in catalogue order, by transaction_id."""
 log = get_logger(__name__)
 
 
 class Item(NamedTuple):
-    """One transaction on its way: its identity and the `time.perf_counter` of its arrival."""
+    """One transaction on its way: its identity, the `time.perf_counter` of its arrival, and who wants its vector."""
 
     identified: Identified
     started: float
+    vectors: Vectors | None = None
 
 
 class Scorer:
@@ -81,16 +85,17 @@ class Scorer:
         )
         self._resumed: set[asyncio.Task[Scored]] = set()
 
-    async def score(self, transactions: Sequence[Transaction]) -> list[Scored]:
+    async def score(self, transactions: Sequence[Transaction], vectors: Vectors | None = None) -> list[Scored]:
         """Score transactions in order, each seeing the ones before it; return an answer or an error for each.
 
+        The vectors of those that are scored by this call, and not answered from what was stored, go into `vectors`.
         Raises `NoModelError` and `FutureEventsError` before anything is recorded, `StoreError` where Redis is away, and
         `DeadlineError` where the time is up: what was recorded by then is still scored.
         """
         self._models.require()
         now, started = self._clock(), time.perf_counter()
         self._refuse_future(transactions, now)
-        items = [Item(identify(transaction, now), started) for transaction in transactions]
+        items = [Item(identify(transaction, now), started, vectors) for transaction in transactions]
         limit = self._settings.request_timeout_seconds
         try:
             async with asyncio.timeout(limit):
@@ -196,6 +201,9 @@ class Scorer:
         )
         histories = [reply.history for reply in replies if reply.history is not None]
         vectors = build_online(events, histories, self._risk(model), kind=self._kind, touches=touches_of(replies))
+        for item, vector in zip(items, vectors.values, strict=True):
+            if item.vectors is not None:
+                item.vectors[item.identified.transaction_id] = vector
         scores = model.score(vectors.values, categories(identified))
         answered_at, finished = self._clock(), time.perf_counter()
         requests = [

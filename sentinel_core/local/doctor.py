@@ -32,6 +32,7 @@ _PORT_SETTINGS: Final = {
     "mlflow": "SENTINEL_MLFLOW_PORT",
     "airflow-api-server": "SENTINEL_AIRFLOW_PORT",
     "serving": "SENTINEL_SERVING_PORT",
+    "explainer": "SENTINEL_EXPLAINER_PORT",
 }
 _PIN: Final = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(\S+)(?:\s*;\s*(.*?))?\s*\\?$")
 

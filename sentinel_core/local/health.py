@@ -68,6 +68,11 @@ def serving_is_well(settings: Settings) -> bool:
     return _get(f"http://127.0.0.1:{settings.serving_port}/health") is not None
 
 
+def explainer_is_well(settings: Settings) -> bool:
+    """Whether the explain process answers GET /health, whatever it has loaded by then."""
+    return _get(f"{settings.explainer_address}/health") is not None
+
+
 def recorder_is_well(settings: Settings) -> bool:
     """Whether the recorder gave a heartbeat lately and reaches its stores."""
     try:

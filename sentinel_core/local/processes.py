@@ -220,6 +220,16 @@ PROCESSES: Final[tuple[Process, ...]] = (
         after=("postgres", "redis"),
     ),
     Process(
+        "explainer",
+        "Explain process",
+        3,
+        health.explainer_is_well,
+        command=lambda _: [_PYTHON, "-m", "serving.explainer"],
+        environment=lambda _: {"OMP_NUM_THREADS": "1"},
+        port=lambda settings: settings.explainer_port,
+        ours=lambda settings: not settings.explainer_url,
+    ),
+    Process(
         "risk-refresh",
         "Nightly risk tables",
         3,

@@ -28,6 +28,7 @@ _API: Final = "/api/2.0/mlflow"
 _ARTIFACTS: Final = "/api/2.0/mlflow-artifacts/artifacts"
 _SECONDS: Final = 3.0
 _DOWNLOAD_SECONDS: Final = 60.0
+_PAGE: Final = "1000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,18 @@ class MlflowRegistry:
         answer = self._json(f"{_API}/registered-models/get-latest-versions", query, missing_is_empty=True)
         versions = answer.get("model_versions", [])
         return _reference(versions[0]) if versions else None
+
+    def named_version(self, name: str) -> VersionRef | None:
+        """Return the version of a name (v<YYYYMMDD>_<HHMMSS>), of several the newest, or None where there is none."""
+        query = {"filter": f"name='{self._model_name}'", "order_by": "version_number DESC", "max_results": _PAGE}
+        while True:
+            answer = self._json(f"{_API}/model-versions/search", query)
+            for version in map(_reference, answer.get("model_versions", [])):
+                if version.name == name:
+                    return version
+            if not answer.get("next_page_token"):
+                return None
+            query["page_token"] = answer["next_page_token"]
 
     def download(self, version: VersionRef, directory: Path) -> None:
         """Write the bundle of a version into an empty `directory`, its bundle.json stamped with the version's name."""

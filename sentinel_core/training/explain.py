@@ -63,17 +63,18 @@ class Explanation:
 class Explainer:
     """Explain rows of one fitted estimator behind its encoder.
 
-    `background` holds encoded rows float32 [n, width], n ≥ 1: their mean is what a linear model is compared with; trees
-    carry the counts of their own training rows. Raises `BundleError` for an estimator that cannot be explained.
+    `background` gives encoded rows float32 [n, width], n ≥ 1: their mean is what a linear model is compared with. It is
+    not called for trees, which carry the counts of their own training rows. Raises `BundleError` for an estimator that
+    cannot be explained.
     """
 
-    def __init__(self, estimator: Any, encoder: Encoder, background: NDArray[np.float32]) -> None:
+    def __init__(self, estimator: Any, encoder: Encoder, background: Callable[[], NDArray[np.float32]]) -> None:
         self._encoder = encoder
         self._starts = np.cumsum([0, *(1 for _ in encoder.features), *(len(c.names) for c in encoder.categories)])[:-1]
         self.unit: Unit
         self._split: Callable[[NDArray[np.float32]], tuple[float, Float64]]
         if hasattr(estimator, "coef_"):
-            self.unit, self._split = "log-odds", _linear(estimator, background)
+            self.unit, self._split = "log-odds", _linear(estimator, background())
         else:
             self.unit = "probability" if hasattr(estimator, "estimators_") else "log-odds"
             self._split = _trees(estimator)
@@ -87,7 +88,8 @@ class Explainer:
         base, columns = self._split(row)
         added = np.add.reduceat(columns, self._starts)
         names = (*self._encoder.features, *(category.column for category in self._encoder.categories))
-        shown = (*(float(value) for value in values), *(categories[name] for name in names[len(values) :]))
+        # A float32 by its shortest decimal: 0.1, not 0.10000000149.
+        shown = (*(float(str(value)) for value in values), *(categories[name] for name in names[len(values) :]))
         reasons = (Reason(*parts) for parts in zip(names, shown, map(float, added), strict=True))
         return Explanation(base, tuple(reasons), self.unit)
 

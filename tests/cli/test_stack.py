@@ -27,6 +27,7 @@ NAMES = [
     "airflow-dag-processor",
     "serving",
     "recorder",
+    "explainer",
 ]
 HEAVY = ("pandas", "mlflow", "airflow", "sklearn", "sqlalchemy", "onnxruntime", "bentoml", "great_expectations", "rich")
 
@@ -36,7 +37,7 @@ def sentinel(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     """The command line in an empty home, with ports that nobody uses."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SENTINEL_HOME", str(tmp_path / "home"))
-    for name in ("SERVING", "MLFLOW", "AIRFLOW", "EMBEDDED_POSTGRES", "EMBEDDED_REDIS"):
+    for name in ("SERVING", "MLFLOW", "AIRFLOW", "EXPLAINER", "EMBEDDED_POSTGRES", "EMBEDDED_REDIS"):
         monkeypatch.setenv(f"SENTINEL_{name}_PORT", str(free_port()))
     return Sentinel(monkeypatch, capsys)
 
@@ -104,7 +105,7 @@ def test_doctor_names_each_check_and_fails_with_one_of_them(
 ) -> None:
     checks = {check["name"]: check for check in sentinel.json("doctor")["checks"]}
     assert {"python", "packages", "postgres", "redis", "disk", "memory"} <= checks.keys()
-    assert sum(name.startswith("port ") for name in checks) == 5
+    assert sum(name.startswith("port ") for name in checks) == 6
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monkeypatch.setenv("SENTINEL_SERVING_PORT", str(taken.getsockname()[1]))
         monkeypatch.setattr(sys, "argv", ["sentinel", "doctor"])

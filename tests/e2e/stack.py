@@ -18,7 +18,10 @@ from sentinel_core.local.paths import project_root
 from sentinel_core.local.ports import free_port
 from sentinel_core.settings import Settings, load_settings
 
-PORTS = ("serving_port", "mlflow_port", "airflow_port", "embedded_postgres_port", "embedded_redis_port")
+PORTS = (
+    *("serving_port", "mlflow_port", "airflow_port", "explainer_port"),
+    *("embedded_postgres_port", "embedded_redis_port"),
+)
 _FOREIGN = ("SENTINEL_", "DB_", "DATABASE_", "REDIS_", "MLFLOW_", "AIRFLOW_", "API_WORKERS", "PYTEST_")
 _LEFT_OUT = (
     ".git",

@@ -29,6 +29,7 @@ NAMES = {
     "airflow-dag-processor",
     "serving",
     "recorder",
+    "explainer",
 }
 
 

@@ -23,7 +23,10 @@ from sentinel_core.local.doctor import (
 from sentinel_core.local.ports import free_port
 from sentinel_core.settings import Settings, load_settings
 
-PORTS = ("serving_port", "mlflow_port", "airflow_port", "embedded_postgres_port", "embedded_redis_port")
+PORTS = (
+    *("serving_port", "mlflow_port", "airflow_port", "explainer_port"),
+    *("embedded_postgres_port", "embedded_redis_port"),
+)
 
 
 @pytest.fixture

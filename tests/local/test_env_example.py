@@ -6,7 +6,10 @@ from sentinel_core.local.environment import variable
 from sentinel_core.local.paths import project_root
 from sentinel_core.settings import Settings
 
-NAMED_BY_EXAMPLE = ("DATABASE_URL", "DB_HOST", "REDIS_URL", "REDIS_HOST", "MLFLOW_TRACKING_URI")
+NAMED_BY_EXAMPLE = (
+    *("DATABASE_URL", "DB_HOST", "REDIS_URL", "REDIS_HOST", "MLFLOW_TRACKING_URI"),
+    "SENTINEL_EXPLAINER_URL",
+)
 """Unset by default; the file shows what a value looks like."""
 
 

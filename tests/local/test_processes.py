@@ -23,6 +23,7 @@ NAMES = (
     "airflow-dag-processor",
     "serving",
     "recorder",
+    "explainer",
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sentinel_core.features.risk import RiskTable
 from sentinel_core.registry.bundle import Manifest, SelfCheck, write_bundle
 from sentinel_core.registry.manifest import Calibration, Data, FeatureRef, Figure, Part, Policy
 from sentinel_core.training.calibrate import Platt
+from sentinel_core.training.export import to_skops
 from sentinel_core.training.onnx_model import open_session, raw_scores
 
 CATEGORIES = {"merchant_category": ["grocery", None, "travel"], "card_type": ["debit", "credit", None]}
@@ -55,11 +57,13 @@ def tiny_bundle(
     threshold: float = 0.5,
     weights: dict[str, float] | None = None,
     bias: float = -3.0,
+    explained: bool = False,
     **given: Any,
 ) -> Manifest:
     """Write a bundle into the new folder `directory`; by default only the amount counts.
 
-    `given` replaces fields of the manifest, such as model_version="v20260101_000000" or features=….
+    With `explained` it holds the estimator and the rows that reasons need. `given` replaces fields of the manifest,
+    such as model_version="v20260101_000000" or features=….
     """
     values = vectors()
     encoder = fit_encoder(FEATURE_NAMES, values, CATEGORIES, category_kind="onehot", scaling="none", min_count=1)
@@ -100,4 +104,26 @@ def tiny_bundle(
         "model_card.md": b"# fraud_detector\n",
         "estimator.skops": b"",
     }
+    if explained:
+        files |= {"estimator.skops": _estimator(coefficients, bias), "reference.parquet": _reference(values)}
     return write_bundle(directory, Manifest(**(fields | given)), files)
+
+
+def _estimator(weights: NDArray[np.float32], bias: float) -> bytes:
+    from sklearn.linear_model import LogisticRegression
+
+    estimator = LogisticRegression()
+    estimator.coef_ = weights[None, :].astype(np.float64)
+    estimator.intercept_ = np.array([bias])
+    estimator.classes_ = np.array([False, True])
+    return to_skops(estimator)
+
+
+def _reference(values: NDArray[np.float32]) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {name: values[:, position] for position, name in enumerate(FEATURE_NAMES)}
+    written = io.BytesIO()
+    pq.write_table(pa.table({**columns, **{name: pa.array(texts) for name, texts in CATEGORIES.items()}}), written)
+    return written.getvalue()

@@ -134,6 +134,8 @@ def service_settings(servers: Servers, template: str, home: Path, **overrides: A
         redis_url_given=servers.redis_url,
         redis_namespace=name,
         serving_port=free_port(),
+        # Nobody listens there unless a test starts an explain process.
+        explainer_port=free_port(),
         **overrides,
     )
     servers.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = ("airflow", "mlflow", "pandas", "sklearn", "evidently", "great_expectations", "pyarrow", "skl2onnx", "onnx")
+HEAVY = (
+    *("airflow", "mlflow", "pandas", "sklearn", "evidently", "great_expectations", "pyarrow", "skl2onnx", "onnx"),
+    *("skops", "shap", "numba"),
+)
 PROBE = """
 import sys
 import serving.recorder

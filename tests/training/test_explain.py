@@ -35,7 +35,7 @@ def encoded(candidate: TrainedCandidate) -> NDArray[np.float32]:
 def explainer(name: str) -> Explainer:
     """Of the estimator as its bundle holds it."""
     candidate = trained(name)
-    return Explainer(from_skops(to_skops(candidate.estimator)), candidate.encoder, encoded(candidate))
+    return Explainer(from_skops(to_skops(candidate.estimator)), candidate.encoder, lambda: encoded(candidate))
 
 
 def explained(name: str, row: int) -> Explanation:
@@ -58,7 +58,7 @@ def test_each_feature_and_each_category_appears_once_with_its_raw_value(name: st
     row = int(np.flatnonzero(DATA.is_fraud)[0])
     reasons = explained(name, row).reasons
     assert [reason.feature for reason in reasons] == [*NAMES, "merchant_category"]
-    assert [reason.value for reason in reasons[:-1]] == [float(value) for value in DATA.values[row]]
+    assert [np.float32(reason.value or 0) for reason in reasons[:-1]] == DATA.values[row].tolist()
     assert reasons[-1].value == DATA.categories["merchant_category"][row]
 
 
@@ -96,7 +96,7 @@ def test_contributions_of_a_forest_are_shapley_values_over_the_paths_of_its_tree
             for chosen in combinations(others, size):
                 known = frozenset(chosen)
                 expected[feature] += weight * (expectation(known | {feature}) - expectation(known))
-    found = Explainer(candidate.estimator, candidate.encoder, row).explain(
+    found = Explainer(candidate.estimator, candidate.encoder, lambda: row).explain(
         DATA.values[0], {"merchant_category": DATA.categories["merchant_category"][0]}
     )
     np.testing.assert_allclose([reason.contribution for reason in found.reasons], expected, rtol=0, atol=1e-6)
@@ -139,6 +139,6 @@ def test_an_estimator_without_an_exact_method_is_refused() -> None:
     with pytest.raises(
         BundleError, match="expected an estimator that shap or its coefficients explain, got GaussianNB"
     ):
-        Explainer(GaussianNB(), encoder, np.zeros((1, 5), np.float32))
+        Explainer(GaussianNB(), encoder, lambda: np.zeros((1, 5), np.float32))
     with pytest.raises(BundleError, match="expected rows to compare a linear model's inputs with, found none"):
-        Explainer(trained("logistic_regression").estimator, encoder, np.zeros((0, 5), np.float32))
+        Explainer(trained("logistic_regression").estimator, encoder, lambda: np.zeros((0, 5), np.float32))
