@@ -7,9 +7,9 @@ import hmac
 import time
 from typing import Final
 
-from sentinel_core.errors import LocalError
-from sentinel_core.local.api_keys import given_keys, kept_keys, keys_file
+from sentinel_core.errors import SettingsError
 from sentinel_core.settings import Settings
+from sentinel_core.stores.api_keys import given_keys, kept_keys, keys_file
 from serving.logs import get_logger
 
 LOOK_SECONDS: Final = 1.0
@@ -67,7 +67,7 @@ class KnownKeys:
         self._stamp = stamp
         try:
             kept = kept_keys(self._settings)
-        except LocalError as error:
+        except SettingsError as error:
             log.warning("keys not read", reason=str(error))
             return False
         self._keys = [*self._given, *((one.name, bytes.fromhex(one.sha256)) for one in kept)]

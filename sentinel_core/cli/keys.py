@@ -25,7 +25,8 @@ def register(app: typer.Typer) -> None:
 
 def create(name: Name, json: Json = False) -> None:
     """Make a key and show it, once: only its hash is kept. A running service takes it at once."""
-    from sentinel_core.local.api_keys import create_key, hash_of
+    from sentinel_core.local.api_keys import create_key
+    from sentinel_core.stores.api_keys import hash_of
 
     key = create_key(load_settings(), name, datetime.now(UTC))
     if json:
@@ -37,7 +38,7 @@ def create(name: Name, json: Json = False) -> None:
 
 def list_keys(json: Json = False) -> None:
     """List the known keys by name; the keys themselves are known to nobody but their owners."""
-    from sentinel_core.local.api_keys import given_keys, kept_keys
+    from sentinel_core.stores.api_keys import given_keys, kept_keys
 
     settings = load_settings()
     found = [(one, "SENTINEL_API_KEYS") for one in given_keys(settings)]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from sentinel_core.local.api_keys import hash_of, new_key
+from sentinel_core.local.api_keys import new_key
 from sentinel_core.local.files import write_private
 from sentinel_core.local.secrets import GENERATORS
+from sentinel_core.stores.api_keys import hash_of
 
 SECRETS: Final = {
     "DB_PASSWORD": "postgres_password",

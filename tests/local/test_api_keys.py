@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from sentinel_core.errors import LocalError, SettingsError
-from sentinel_core.local.api_keys import create_key, given_keys, kept_keys, keys_file, passing_key, revoke_key
+from sentinel_core.local.api_keys import create_key, passing_key, revoke_key
 from sentinel_core.settings import Settings, load_settings
+from sentinel_core.stores.api_keys import given_keys, kept_keys, keys_file
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -79,7 +80,7 @@ def test_a_malformed_entry_is_named_by_its_place_and_never_repeated(home: Settin
 def test_a_broken_file_is_never_overwritten(home: Settings, content: str) -> None:
     home.home.mkdir()
     keys_file(home).write_text(content)
-    with pytest.raises(LocalError, match=r"expected the hashes of API keys in .*api_keys\.json"):
+    with pytest.raises(SettingsError, match=r"expected the hashes of API keys in .*api_keys\.json"):
         create_key(home, "shop", NOW)
     assert keys_file(home).read_text() == content
 

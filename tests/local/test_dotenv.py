@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sentinel_core.local.api_keys import given_keys, hash_of
 from sentinel_core.local.dotenv import API_KEY, API_KEYS, SECRETS, complete
 from sentinel_core.settings import load_settings
+from sentinel_core.stores.api_keys import given_keys, hash_of
 
 WRITTEN = [*SECRETS, API_KEY, API_KEYS]
 

@@ -13,8 +13,9 @@ import httpx
 import pytest
 
 from sentinel_core.errors import SettingsError
-from sentinel_core.local.api_keys import create_key, hash_of, keys_file, revoke_key
+from sentinel_core.local.api_keys import create_key, revoke_key
 from sentinel_core.settings import Settings
+from sentinel_core.stores.api_keys import hash_of, keys_file
 from serving import api_keys
 from serving.api import make_app
 from serving.ledger import CALLS_MOST
@@ -221,7 +222,7 @@ def test_a_worker_takes_on_so_many_requests_and_refuses_more_at_once(modelled: S
     async def scene(http: httpx.AsyncClient, runtime: Runtime) -> None:
         release = asyncio.Event()
 
-        async def slow(_: Any) -> Any:
+        async def slow(*_: Any, **__: Any) -> Any:
             await release.wait()
             return [{"fraud_score": 0.5}]
 
