@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sentinel_core.datasets.coerce import exact_cents
 from sentinel_core.errors import DataError
-from sentinel_core.features.events import Events, Labels, hash_texts
+from sentinel_core.features.events import Events, Labels, hash_distinct
 from sentinel_core.schema import AMOUNT_MAX, BANK_TRANSFER, CATEGORY_COLUMNS, MICROS_PER_SECOND
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _hashed(frame: pd.DataFrame, name: str) -> NDArray[np.uint64]:
         return np.zeros(len(frame), np.uint64)
     codes, texts = pd.factorize(frame[name])
     # The last entry is where the code of null, -1, points to.
-    return np.append(hash_texts([str(text) for text in texts]), np.uint64(0))[codes]
+    return np.append(hash_distinct(map(str, texts)), np.uint64(0))[codes]
 
 
 def _equals(frame: pd.DataFrame, name: str, text: str) -> NDArray[np.bool_]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from hashlib import blake2b
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sentinel_core.features.entities import RECORD_VERSION, USER, EntityKind
-from sentinel_core.schema import hash_text
 
 Int = NDArray[np.int64]
 Hash = NDArray[np.uint64]
@@ -110,7 +110,17 @@ class Labels:
 
 
 def hash_texts(texts: Iterable[str | None]) -> Hash:
-    """Hash texts to 64 bits, shape (n,); each distinct text is hashed once."""
+    """Hash texts to 64 bits as `schema.hash_text` does, shape (n,); each distinct text is hashed once, null is 0."""
     texts = texts if isinstance(texts, Sequence) else list(texts)
-    known: dict[str | None, int] = {text: hash_text(text) for text in set(texts)}
+    distinct = [text for text in set(texts) if text is not None]
+    known: dict[str | None, int] = dict(zip(distinct, hash_distinct(distinct).tolist(), strict=True))
+    known[None] = 0
     return np.fromiter((known[text] for text in texts), dtype=np.uint64, count=len(texts))
+
+
+def hash_distinct(texts: Iterable[str]) -> Hash:
+    """Hash each text to 64 bits as `schema.hash_text` does, shape (n,)."""
+    digests = [blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in texts]
+    hashes = np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
+    hashes[hashes == 0] = 1
+    return hashes

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
 from sentinel_core.features.entities import RECORD_VERSION, USER, EntityKind
-from sentinel_core.features.events import hash_texts
+from sentinel_core.features.events import hash_distinct
 from sentinel_core.settings import Settings
 from sentinel_core.stores.histories import HistoryLoad, load_histories
 from sentinel_core.stores.history_rules import HistoryLimits
@@ -72,7 +72,7 @@ def _records(block: Any, kind: EntityKind) -> NDArray[Any]:
         records[name] = block.column(name).to_numpy(zero_copy_only=False)
     for name in ("id_hash", *_texts(kind)):
         distinct = block.column(name).dictionary_encode()
-        words = np.append(hash_texts(distinct.dictionary.to_pylist()), np.uint64(0))
+        words = np.append(hash_distinct(distinct.dictionary.to_pylist()), np.uint64(0))
         # The place of null is the last.
         records[name] = words[distinct.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False)]
     if "payload" in block.schema.names:
