@@ -86,7 +86,7 @@ class Desk:
     async def reasons(self, question: Question) -> list[dict[str, Any]]:
         """Return the largest contributions to a score.
 
-        Raises `HttpError`: `version_unavailable`, `vector_incomplete`, or `too_late` where its turn came too late.
+        Raises `HttpError`: `version_unavailable`, `vector_incomplete`, or `late` where its turn came too late.
         """
         deadline = time.monotonic() + question.within_seconds
         try:
@@ -137,7 +137,7 @@ class Desk:
 
 def _explain(held: Held, question: Question, deadline: float) -> list[dict[str, Any]]:
     if time.monotonic() > deadline:
-        raise HttpError(503, "too_late", "Too many questions were before this one.")
+        raise HttpError(503, "late", "Too many questions were before this one.")
     if absent := [name for name in held.names if name not in question.features]:
         detail = f"expected the features of version {question.version}, found no {absent[0]!r}."
         raise HttpError(422, "vector_incomplete", detail)

@@ -83,6 +83,12 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self.reasons = Counter(
+            "sentinel_reasons",
+            "Scores whose reasons were asked for, by outcome: given, or why not",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.refused_bundles = Counter(
             "sentinel_refused_bundles", "Bundles that were not taken into service", registry=self.registry
         )

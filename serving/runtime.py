@@ -55,7 +55,7 @@ class Runtime:
         self.store = HotStore(self._client, settings)
         self.gate = Gate(settings, self._client, self.metrics)
         self.ledger = Ledger(self._engine, self.store.backlog, clock)
-        self.reasons = Reasons(settings, self.ledger)
+        self.reasons = Reasons(settings, self.ledger, self.metrics)
         self.models = ModelSlot(
             self._registry,
             BundleCache(settings.home / "serving" / "models"),

@@ -112,7 +112,7 @@ def test_the_versions_that_were_asked_for_last_stay_in_memory(explained: Path) -
 
 def test_what_nobody_waits_for_any_more_is_not_computed(explained: Path) -> None:
     (answer,) = post(Counting(explained), question(within_seconds=0.0))
-    assert (answer.status_code, answer.json()["error"]) == (503, "too_late")
+    assert (answer.status_code, answer.json()["error"]) == (503, "late")
 
 
 def test_a_vector_without_a_feature_of_the_model_is_refused_by_name(explained: Path) -> None:

@@ -8,10 +8,12 @@ import secrets
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,8 @@ from sentinel_core.schema import Transaction
 from sentinel_core.settings import Settings, load_settings
 from sentinel_core.stores.postgres import make_engine
 from serving.ledger import Ledger
-from serving.reasons import AWAY, LATE, NO_VERSION, NOT_LOGGED, Reasons
+from serving.metrics import Metrics
+from serving.reasons import NOTES, Reasons
 from tests.conftest import Servers
 from tests.registry.bundles import tiny_bundle, vectors
 from tests.serving.conftest import VERSION, Service, payload, service_settings, serving, until
@@ -123,9 +126,10 @@ def test_a_transaction_is_answered_with_the_explain_process_away(service: Servic
     answer = predict(service, body)
     assert answer.status_code == 200
     assert sorted(answer.json()) == sorted([*FIELDS, "reasons", "reasons_note"])
-    assert (answer.json()["reasons"], answer.json()["reasons_note"]) == (None, AWAY)
+    assert (answer.json()["reasons"], answer.json()["reasons_note"]) == (None, NOTES["away"])
     stored = service.stored(body["transaction_id"])
-    assert (stored["reasons"], stored["reasons_note"]) == (None, AWAY)
+    assert (stored["reasons"], stored["reasons_note"]) == (None, NOTES["away"])
+    assert 'sentinel_reasons_total{outcome="away"}' in service.http.get("/metrics").text
 
 
 def ask(settings: Settings, *, version: str = VERSION, scored_before: bool = False) -> dict[str, Any]:
@@ -136,7 +140,7 @@ def ask(settings: Settings, *, version: str = VERSION, scored_before: bool = Fal
 
     async def asked() -> dict[str, Any]:
         engine = make_engine(settings)
-        reasons = Reasons(settings, Ledger(engine, backlog, lambda: datetime.now(UTC)))
+        reasons = Reasons(settings, Ledger(engine, backlog, lambda: datetime.now(UTC)), Metrics())
         try:
             kept = {} if scored_before else {"t": np.ones(len(FEATURE_NAMES), np.float32)}
             scored = {"transaction_id": "t", "model_version": version}
@@ -151,7 +155,7 @@ def ask(settings: Settings, *, version: str = VERSION, scored_before: bool = Fal
 def test_a_version_that_nobody_has_any_more_is_named_as_the_reason(explained: Service) -> None:
     assert len(ask(explained.settings)["reasons"]) == 3
     found = ask(explained.settings, version="v19990101_000000")
-    assert found == {"reasons": None, "reasons_note": NO_VERSION}
+    assert found == {"reasons": None, "reasons_note": NOTES["version_unavailable"]}
 
 
 def test_an_explain_process_that_hangs_delays_an_answer_by_the_deadline_at_most(tmp_path: Path) -> None:
@@ -159,10 +163,31 @@ def test_an_explain_process_that_hangs_delays_an_answer_by_the_deadline_at_most(
         port = silent.getsockname()[1]
         settings = load_settings(None, home=tmp_path, explainer_port=port, explain_timeout_ms=100, **NOWHERE)
         begun = time.monotonic()
-        assert ask(settings) == {"reasons": None, "reasons_note": LATE}
+        assert ask(settings) == {"reasons": None, "reasons_note": NOTES["late"]}
         assert 0.1 <= time.monotonic() - begun < 2
+
+
+def test_somebody_else_on_the_port_counts_as_away(tmp_path: Path) -> None:
+    class Stranger(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"[]")
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Stranger) as stranger:
+        thread = threading.Thread(target=stranger.handle_request)
+        thread.start()
+        url = f"http://127.0.0.1:{stranger.server_port}"
+        settings = load_settings(None, home=tmp_path, explainer_url=url, explain_timeout_ms=5000, **NOWHERE)
+        assert ask(settings) == {"reasons": None, "reasons_note": NOTES["away"]}
+        thread.join()
 
 
 def test_a_log_that_is_away_is_the_reason_and_no_error(tmp_path: Path) -> None:
     settings = load_settings(None, home=tmp_path, explain_timeout_ms=5000, **NOWHERE)
-    assert ask(settings, scored_before=True) == {"reasons": None, "reasons_note": NOT_LOGGED}
+    assert ask(settings, scored_before=True) == {"reasons": None, "reasons_note": NOTES["not_logged"]}
