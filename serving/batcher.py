@@ -36,6 +36,11 @@ class MicroBatcher(Generic[Item, Result]):
         self._waiting: deque[tuple[Sequence[Item], asyncio.Future[Sequence[Result]]]] = deque()
         self._worker: asyncio.Task[None] | None = None
 
+    @property
+    def full(self) -> bool:
+        """Whether not even one more item would be taken."""
+        return self._waiting_items >= self._max_waiting
+
     async def submit(self, items: Sequence[Item]) -> Sequence[Result]:
         """Queue a group and wait for its results; raises what `run` raised for the batch.
 

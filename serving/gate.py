@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -26,6 +26,9 @@ HEADER: Final = b"x-api-key"
 KEY_LENGTH_MAX: Final = 256
 WITHOUT_REDIS_SECONDS: Final = 1.0
 """How long nobody is counted after Redis did not answer: a limit must not slow down what goes on without it."""
+SCORING: Final = frozenset({"/api/v1/predict", "/api/v1/predict/batch", "/predict"})
+"""What waits in the queue of transactions, and keeps a deadline that does not cancel what is under way."""
+_LATER: Final = "Send the same request again later."
 _COUNTED_MOST: Final = 256
 _LOOPBACK: Final = ("127.0.0.1", "::1")
 log = get_logger(__name__)
@@ -43,6 +46,7 @@ class Gate:
         self._keys = KnownKeys(settings)
         self._metrics = metrics
         self.seconds = settings.request_timeout_seconds
+        self.queue_is_full: Callable[[], bool] = lambda: False
         self._most = settings.max_requests
         self._under_way = 0
         self._counted_again = 0.0
@@ -62,7 +66,7 @@ class Gate:
             raise to_problem(
                 OverloadedError(
                     f"expected at most {self._most:,} requests under way, and so many are.",
-                    remedy="Send the same request again later.",
+                    remedy=_LATER,
                 )
             )
         self._under_way += 1
@@ -74,6 +78,12 @@ class Gate:
     async def check(self, scope: Scope) -> None:
         """Raise a 401 `HttpError` for a request without a known key where it needs one, a 429 one beyond its rate."""
         name = self._identified(scope) if self._needs_key_of(scope) else None
+        if scope["path"] in SCORING and self.queue_is_full():
+            # Before the body is read: to refuse it then would cost as much as to score it.
+            self._metrics.refused.labels("queue").inc()
+            raise to_problem(
+                OverloadedError("expected room for one more transaction, and the queue is full.", remedy=_LATER)
+            )
         if self._counting is not None:
             await self._count(self._counting, f"key:{name}" if name else f"address:{_address(scope)}")
 

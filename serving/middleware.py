@@ -16,7 +16,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.errors import DeadlineError, HttpError, to_problem
-from serving.gate import Gate
+from serving.gate import SCORING, Gate
 from serving.logs import get_logger
 from serving.metrics import Metrics
 from serving.wire import BODY_SECONDS, problem_answer
@@ -26,8 +26,6 @@ _ACCEPTED_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OPEN: Final = frozenset({"/health", "/docs", "/redoc", "/openapi.json", "/docs/oauth2-redirect"})
 """What is answered without a key and never refused: liveness, and the pages that describe the API."""
-_SCORING: Final = frozenset({"/api/v1/predict", "/api/v1/predict/batch", "/predict"})
-"""What keeps a deadline by itself, one that does not cancel what is under way."""
 OPEN_ASSETS: Final = "/static-offline-docs/"
 log = get_logger(__name__)
 
@@ -103,7 +101,7 @@ class Guard:
         try:
             with gate.room():
                 await gate.check(scope)
-                if scope["path"] in _SCORING:
+                if scope["path"] in SCORING:
                     await self._app(scope, receive, send)
                 else:
                     await self._within(gate.seconds, scope, receive, send)

@@ -72,6 +72,7 @@ class Runtime:
             past=self._past_answer,
             clock=clock,
         )
+        self.gate.queue_is_full = lambda: self.scorer.full
         self._redis = Dependency("redis", self.store.ping, clock)
         self._postgres = Dependency("postgresql", self.ledger.ping, clock)
         self._mlflow = Dependency("mlflow", self._poll_registry, clock)

@@ -115,6 +115,11 @@ class Scorer:
         if places:
             raise FutureEventsError(places, latest)
 
+    @property
+    def full(self) -> bool:
+        """Whether no transaction would be taken on now."""
+        return self._batcher.full
+
     def warm_up(self) -> None:
         """Run the model and the kernel once on a made-up row, so that the first request pays for nothing."""
         model = self._models.current
