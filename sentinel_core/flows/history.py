@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import text
 
 from sentinel_core.datasets.events import label_arrays, micros, to_events
 from sentinel_core.datasets.snapshot import load_snapshot
@@ -48,6 +49,8 @@ def load_history(settings: Settings, snapshot: str, *, now: datetime, progress: 
             columns = _columns(frame, arrivals)
             transactions = load_transactions(conn, list(columns), _rows(columns))
             labels = load_labels(conn, _rows(_labels(frame, settings, now, source)))
+            # What reads next shall not be planned for the tables as they were before.
+            conn.execute(text("ANALYZE transactions, labels"))
         progress(f"{len(frame):,} events into the histories in Redis")
         users = _load_histories(client, settings, frame, arrivals)
     finally:
