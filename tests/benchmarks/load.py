@@ -67,8 +67,9 @@ def _json(value: Any) -> bytes:
 async def _client(host: str, port: int, path: str, body: Callable[[], bytes], until: float, seen: list[Any]) -> None:
     reader, writer = await asyncio.open_connection(host, port)
     head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: ".encode()
-    while (begun := time.perf_counter()) < until:
+    while time.perf_counter() < until:
         content = body()
+        begun = time.perf_counter()
         writer.write(head + str(len(content)).encode() + b"\r\n\r\n" + content)
         answer = await reader.readuntil(b"\r\n\r\n")
         status = int(answer[9:12])

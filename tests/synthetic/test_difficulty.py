@@ -105,7 +105,7 @@ def test_a_shallow_tree_does_not_tell_fraud(exam: Exam) -> None:
 def test_a_linear_model_stays_behind_the_oracle(exam: Exam) -> None:
     """Given what the user's own history and the daily tables tell, as when the difficulty was fixed.
 
-    With the attempts at devices, addresses and merchants, which came later, it comes nearer; the decision says how much.
+    With the attempts at devices, addresses and merchants, which came later, it comes nearer: see the decision.
     """
     from sklearn.linear_model import LogisticRegression
 
