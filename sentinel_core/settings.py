@@ -78,6 +78,8 @@ class Settings(BaseSettings):
     bundle: Path | None = None
     redis_namespace: str = Field("sentinel", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
     redis_slots: int = Field(16, ge=1, le=16384)
+    redis_deadline_ms: int = Field(50, ge=1)
+    stream_max_mb: int = Field(2048, ge=1)
     answer_ttl_seconds: int = Field(3600, ge=1)
     registry_poll_seconds: float = Field(0.5, gt=0)
     request_timeout_seconds: float = Field(5.0, gt=0)

@@ -26,13 +26,25 @@ class DependencyState(Answer):
     since: datetime | None
 
 
+class SpoolState(Answer):
+    """Answers that wait on this machine's disk for Redis, and whether more go there."""
+
+    files: int
+    bytes: int
+    writing: bool
+
+
 class Health(Answer):
-    """This worker: which model it serves, and how each dependency is."""
+    """This worker: which model it serves, and how each dependency is.
+
+    It is degraded where a dependency is away or the event streams are full.
+    """
 
     status: Literal["healthy", "degraded", "no_model"]
     model_loaded: bool
     model_version: str | None
     dependencies: dict[str, DependencyState]
+    spool: SpoolState
 
 
 class RefusedBundle(Answer):

@@ -23,7 +23,7 @@ from sentinel_core.schema import (
 )
 from sentinel_core.stores.bodies import Answered, accepted
 from sentinel_core.stores.redis_store import CommitRequest, RecordReply, RecordRequest
-from sentinel_core.stores.touches import TouchRequest
+from sentinel_core.stores.touches import TouchRequest, noted_by
 from serving.identity import Identified, event_id
 
 
@@ -108,11 +108,8 @@ def commit_request(
         "degraded": prediction.degraded,
         "cache_hit": False,
         "answered_at": answered_at.isoformat(),
-        "arrival": {kind: touch.arrival for kind, touch in recorded.touches.items()},
+        **noted_by(recorded.touches, recorded.time),  # type: ignore[typeddict-item]
     }
-    moved = {kind: touch.time for kind, touch in recorded.touches.items() if touch.time != recorded.time}
-    if moved:
-        answered["noted_us"] = moved
     return CommitRequest(item.transaction_id, item.transaction.user_id, item.payload_hash, answer, answered)
 
 

@@ -11,10 +11,16 @@ from serving.logs import get_logger
 
 log = get_logger(__name__)
 UNKNOWN: Final = "unknown"
+TOLERATED: Final = 3
+"""Failed calls in a row after which a dependency is down, without waiting for the next look."""
 
 
 class Dependency:
-    """One dependency: up, down or not asked yet, and since when."""
+    """One dependency: up, down or not asked yet, and since when.
+
+    For callers it is a circuit breaker: they say how their calls end, leave one that is down alone, and the next look
+    that is answered lets them in again.
+    """
 
     def __init__(self, name: str, probe: Callable[[], Awaitable[None]], clock: Callable[[], datetime]) -> None:
         self.name = name
@@ -22,6 +28,7 @@ class Dependency:
         self._clock = clock
         self._status = UNKNOWN
         self._since: datetime | None = None
+        self._failures = 0
 
     @property
     def up(self) -> bool:
@@ -42,8 +49,19 @@ class Dependency:
             raise
         self.note(up=True)
 
+    def failed(self) -> None:
+        """Note a call that was not answered; `TOLERATED` of them without an answer between make it down."""
+        self._failures += 1
+        if self._failures >= TOLERATED:
+            self.note(up=False)
+
+    def answered(self) -> None:
+        """Note a call that was answered."""
+        self._failures = 0
+
     def note(self, *, up: bool) -> None:
-        """Note an answer or its absence, wherever it was seen."""
+        """Note what a look saw."""
+        self._failures = 0
         status = "up" if up else "down"
         if status == self._status:
             return

@@ -18,6 +18,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from sentinel_core.stores.spool import SpoolSize
+
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 LATENCY_BUCKETS: Final = (
     0.0005,
@@ -71,6 +73,12 @@ class Metrics:
         self.cache_hits = Counter(
             "sentinel_cache_hits", "Transactions answered from a stored answer", registry=self.registry
         )
+        self.degraded = Counter(
+            "sentinel_degraded_predictions", "Transactions scored without histories", registry=self.registry
+        )
+        self.spooled = Counter(
+            "sentinel_spooled_answers", "Answers that went to disk instead of Redis", registry=self.registry
+        )
         self.late = Counter(
             "sentinel_late_transactions", "Transactions too old for their user's history", registry=self.registry
         )
@@ -107,13 +115,15 @@ class Metrics:
 class Now(Collector):
     """What is read at the moment of a scrape: the model in service and what waits in the streams.
 
-    `stream_lag` is the number of entries that are not in PostgreSQL yet, or None where Redis is away; `histories` what
-    the store counted since the beginning: events too late, records beyond a cap, foreign histories set aside.
+    `stream_lag` is the number of entries that are not in PostgreSQL yet, or None where Redis is away; `spool` is what
+    waits on this machine's disk for Redis; `histories` what the store counted since the beginning: events too late,
+    records beyond a cap, foreign histories set aside.
     """
 
     model_version: str | None
     stream_lag: int | None
     up: dict[str, bool]
+    spool: SpoolSize
     histories: Mapping[str, int] = field(default_factory=dict)
 
     def collect(self) -> Iterable[Metric]:
@@ -129,6 +139,8 @@ class Now(Collector):
             yield GaugeMetricFamily(
                 "sentinel_stream_entries", "Entries of the streams not yet in PostgreSQL", value=self.stream_lag
             )
+        yield GaugeMetricFamily("sentinel_spool_bytes", "Bytes on disk that wait for Redis", value=self.spool.bytes)
+        yield GaugeMetricFamily("sentinel_spool_files", "Files on disk that wait for Redis", value=self.spool.files)
         counted = CounterMetricFamily(
             "sentinel_history_events", "What histories did not take or keep, by reason", labels=["reason"]
         )

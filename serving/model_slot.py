@@ -55,8 +55,8 @@ class InService:
         """Return calibrated fraud probabilities, float64 [n], of catalogue vectors float32 [n, features]."""
         return self.bundle.score(self.bundle.select(vectors), categories)
 
-    def predict(self, transaction_id: str, score: float, milliseconds: float) -> Prediction:
-        """Turn a score into an answer."""
+    def predict(self, transaction_id: str, score: float, milliseconds: float, *, degraded: bool = False) -> Prediction:
+        """Turn a score into an answer; `degraded` says that it was made without a history."""
         return Prediction(
             transaction_id=transaction_id,
             fraud_score=score,
@@ -64,6 +64,7 @@ class InService:
             confidence=self.bundle.confidence(score),
             model_version=self.version,
             inference_time_ms=round(milliseconds, 3),
+            degraded=degraded,
         )
 
 

@@ -2,7 +2,8 @@
 
 It reads as one consumer of a group, writes a batch in one transaction, and acknowledges and deletes after the commit.
 Killed at any instruction it finds on its next start what it held, and writing that again changes nothing. While
-PostgreSQL or Redis is away it keeps what it read, waits, and goes on by itself.
+PostgreSQL or Redis is away it keeps what it read, waits, and goes on by itself. Beside it, in a thread of its own so
+that an absent PostgreSQL does not stop it, runs the `SpoolDrain`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from sentinel_core.stores.recording import write_batch
 from sentinel_core.stores.redis_clients import make_client
 from sentinel_core.stores.streams import EventStreams, StreamEvent
 from serving.logs import configure, describe, get_logger
+from serving.spool_drain import SpoolDrain
 
 HEARTBEAT: Final = Path("serving") / "recorder.json"
 """Where the heartbeat lies under SENTINEL_HOME."""
@@ -165,7 +167,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, recorder.stop)
     signal.signal(signal.SIGINT, recorder.stop)
     log.info("recorder started", pid=os.getpid())
-    recorder.run()
+    with SpoolDrain(settings):
+        recorder.run()
     return 0
 
 

@@ -33,7 +33,8 @@ async def prometheus(request: Request) -> Response:
         lag, histories = await runtime.store.backlog(), await runtime.store.counts()
     except StoreError:
         lag, histories = None, {}
-    now = Now(runtime.models.version, lag, {one.name: one.up for one in runtime.dependencies}, histories)
+    up = {one.name: one.up for one in runtime.dependencies}
+    now = Now(runtime.models.version, lag, up, runtime.spool_size, histories)
     return Response(await asyncio.to_thread(runtime.metrics.render, now), media_type=CONTENT_TYPE)
 
 

@@ -18,6 +18,7 @@ from sentinel_core.stores.postgres import make_engine
 from sentinel_core.stores.redis_clients import make_async_client
 from sentinel_core.stores.redis_store import HotStore
 from serving.bundle_cache import BundleCache
+from serving.fallback import Fallback
 from serving.figures import describe, read_figures
 from serving.gate import Gate
 from serving.health import Dependency
@@ -31,6 +32,8 @@ from serving.risk_slot import RiskSlot
 from serving.scoring import Scorer
 
 PROBE_SECONDS: Final = 1.0
+REDIS_SECONDS: Final = 0.25
+"""How long a Redis that is back is not used, at most."""
 RISK_SECONDS: Final = 2.0
 FIGURES_SECONDS: Final = 1.0
 """How long figures are kept: many dashboards cost the database one query a second and worker."""
@@ -63,19 +66,23 @@ class Runtime:
             on_refusal=self.metrics.refused_bundles.inc,
         )
         self.risk = RiskSlot(self.store)
+        self._redis = Dependency("redis", self._ask_redis, clock)
+        self._postgres = Dependency("postgresql", self.ledger.ping, clock)
+        self._mlflow = Dependency("mlflow", self._poll_registry, clock)
+        self._fallback = Fallback(settings, self._redis, self.metrics, clock)
+        self.spool_size = self._fallback.size()
         self.scorer = Scorer(
             settings,
             self.store,
             self.models,
             self.metrics,
+            self._fallback,
             risk=self.risk.table,
             past=self._past_answer,
             clock=clock,
         )
         self.gate.queue_is_full = lambda: self.scorer.full
-        self._redis = Dependency("redis", self.store.ping, clock)
-        self._postgres = Dependency("postgresql", self.ledger.ping, clock)
-        self._mlflow = Dependency("mlflow", self._poll_registry, clock)
+        self._policy_unknown = False
         self._announced = False
         self._figures: tuple[float, dict[str, Any]] | None = None
         self._figures_turn = asyncio.Lock()
@@ -102,8 +109,10 @@ class Runtime:
         except StoreError:
             await self._close()
             raise
+        self._policy_unknown = not self._redis.up
         self._background = [
-            Repeated("redis", PROBE_SECONDS, self._look_at_redis),
+            Repeated("redis", REDIS_SECONDS, self._look_at_redis),
+            Repeated("spool", PROBE_SECONDS, self._look_at_spool),
             Repeated("postgresql", PROBE_SECONDS, self._postgres.look),
             Repeated("risk", RISK_SECONDS, self.risk.poll),
         ]
@@ -118,17 +127,19 @@ class Runtime:
         for work in self._background:
             await work.stop()
         await self.scorer.drain()
+        self._fallback.close()
         await self._close()
 
     def health(self) -> dict[str, Any]:
         """Describe this worker for /health; answers at once, from what the background work saw last."""
         model = self.models.current
-        away = any(one.down for one in self.dependencies)
+        away = any(one.down for one in self.dependencies) or self._fallback.streams_full
         return {
             "status": "no_model" if model is None else "degraded" if away else "healthy",
             "model_loaded": model is not None,
             "model_version": self.models.version,
             "dependencies": {one.name: one.describe() for one in self.dependencies},
+            "spool": {**self.spool_size._asdict(), "writing": self._fallback.writing},
         }
 
     async def figures(self) -> dict[str, Any]:
@@ -167,8 +178,21 @@ class Runtime:
     async def _poll_registry(self) -> None:
         await asyncio.to_thread(self.models.poll)
 
+    async def _ask_redis(self) -> None:
+        await self.store.ping()
+        if self._policy_unknown:
+            # It was away at the start: as long as it would drop keys it counts as away.
+            await self.store.refuse_eviction_policy()
+            self._policy_unknown = False
+
+    async def _look_at_spool(self) -> None:
+        self._fallback.hand_over()
+        self.spool_size = self._fallback.size()
+        await self._fallback.look_at_streams(self.store)
+
     async def _look_at_redis(self) -> None:
         await self._redis.look()
+        self._fallback.hand_over()
         if not self._announced:
             features = [{"name": one.name, "hash": one.definition_hash} for one in CATALOGUE]
             await self.store.publish_feature_set(catalogue_hash(), features)

@@ -4,7 +4,7 @@
 
 Everything is keyed by transaction_id and deterministic, so that doing it twice gives the same; nothing here locks or
 waits. A micro-batch pins one model and one risk table. A caller that hangs up stops waiting, while its transaction
-goes on to its commit.
+goes on to its commit. Without Redis a transaction is scored from the request alone, and its answer is spooled.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -23,15 +22,23 @@ from numpy.typing import NDArray
 from sentinel_core.errors import SentinelError, StoreError
 from sentinel_core.features.build import build_online
 from sentinel_core.features.catalog import catalogue_hash
-from sentinel_core.features.entities import USER
+from sentinel_core.features.entities import RECORD, USER
 from sentinel_core.features.events import Events
 from sentinel_core.features.risk import RiskTable
 from sentinel_core.schema import Transaction
 from sentinel_core.settings import Settings
-from sentinel_core.stores.redis_store import CommitReply, HotStore, RecordReply
+from sentinel_core.stores.redis_store import (
+    CommitReply,
+    CommitRequest,
+    HotStore,
+    RecordReply,
+    RecordRequest,
+    conflict_of,
+)
 from serving.batcher import MicroBatcher
 from serving.errors import DeadlineError, FutureEventsError
 from serving.events import categories, commit_request, record_requests, to_events, touches_of
+from serving.fallback import Fallback
 from serving.identity import Identified, identify
 from serving.logs import get_logger
 from serving.metrics import Metrics
@@ -42,6 +49,7 @@ Scored = dict[str, Any] | SentinelError
 """The fields of a `Prediction`, or why there is none."""
 Vectors = dict[str, NDArray[np.float32]]
 """Vectors in catalogue order, by transaction_id."""
+_NONE: Final = np.empty(0, RECORD)
 log = get_logger(__name__)
 
 
@@ -51,6 +59,14 @@ class Item(NamedTuple):
     identified: Identified
     started: float
     vectors: Vectors | None = None
+
+
+class Recorded(NamedTuple):
+    """A transaction, what the store was asked for it, and what it said."""
+
+    item: Item
+    request: RecordRequest
+    reply: RecordReply
 
 
 class Scorer:
@@ -66,6 +82,7 @@ class Scorer:
         store: HotStore,
         models: ModelSlot,
         metrics: Metrics,
+        fallback: Fallback,
         *,
         risk: Callable[[InService], RiskTable],
         past: Callable[[str], Awaitable[dict[str, Any] | None]],
@@ -75,6 +92,7 @@ class Scorer:
         self._store = store
         self._models = models
         self._metrics = metrics
+        self._fallback = fallback
         self._risk = risk
         self._past = past
         self._clock = clock
@@ -89,8 +107,8 @@ class Scorer:
         """Score transactions in order, each seeing the ones before it; return an answer or an error for each.
 
         The vectors of those that are scored by this call, and not answered from what was stored, go into `vectors`.
-        Raises `NoModelError` and `FutureEventsError` before anything is recorded, `StoreError` where Redis is away, and
-        `DeadlineError` where the time is up: what was recorded by then is still scored.
+        Raises `NoModelError` and `FutureEventsError` before anything is recorded, `StoreError` where neither Redis nor
+        the disk takes the answers, and `DeadlineError` where the time is up: what was recorded by then is still scored.
         """
         self._models.require()
         now, started = self._clock(), time.perf_counter()
@@ -137,24 +155,61 @@ class Scorer:
         await asyncio.gather(*self._resumed, return_exceptions=True)
 
     async def _run(self, items: list[Item]) -> list[Scored | asyncio.Task[Scored]]:
-        model = self._models.require()
         self._metrics.batch_size.observe(len(items))
+        if not self._fallback.remembers:
+            return await self._score_anew(items)
+        # What went to the spool and is perhaps not in Redis yet.
+        results: list[Scored | asyncio.Task[Scored] | None] = [self._earlier(item) for item in items]
+        rest = [place for place, one in enumerate(results) if one is None]
+        if rest:
+            for place, one in zip(rest, await self._score_anew([items[place] for place in rest]), strict=True):
+                results[place] = one
+        return [one for one in results if one is not None]
+
+    async def _score_anew(self, items: list[Item]) -> list[Scored | asyncio.Task[Scored]]:
+        model = self._models.require()
         identified = [item.identified for item in items]
         events = to_events(identified)
-        with self._counted():
-            replies = await self._store.record(record_requests(identified, events, self._settings.currency))
+        requests = record_requests(identified, events, self._settings.currency)
+        replies = await self._fallback.ask(lambda: self._store.record(requests), anew=True)
+        if replies is None:
+            return [*self._without_redis(model, items, requests, events)]
         results: list[Scored | asyncio.Task[Scored] | None] = [self._settled(reply) for reply in replies]
         fresh = [p for p, reply in enumerate(replies) if results[p] is None and not reply.seen]
         if fresh:
             chosen = events if len(fresh) == len(items) else events.take(np.array(fresh))
-            scored = await self._finish(model, [items[p] for p in fresh], [replies[p] for p in fresh], chosen)
-            for place, one in zip(fresh, scored, strict=True):
+            recorded = [Recorded(items[p], requests[p], replies[p]) for p in fresh]
+            for place, one in zip(fresh, await self._finish(model, recorded, chosen), strict=True):
                 results[place] = one
         # Last, so that an id that came twice in this batch finds its own first answer.
         for place, reply in enumerate(replies):
             if results[place] is None:
-                results[place] = self._resume(model, items[place], reply, events.take(slice(place, place + 1)))
+                again = Recorded(items[place], requests[place], reply)
+                results[place] = self._resume(model, again, events.take(slice(place, place + 1)))
         return [one for one in results if one is not None]
+
+    def _without_redis(
+        self, model: InService, items: Sequence[Item], requests: Sequence[RecordRequest], events: Events
+    ) -> Iterator[Scored]:
+        """Score transactions from themselves alone, and spool the answers before anybody is told."""
+        first: dict[str, int] = {}
+        for place, item in enumerate(items):
+            first.setdefault(item.identified.transaction_id, place)
+        places = list(first.values())
+        alone = [Recorded(items[p], requests[p], RecordReply(time=int(events.time[p]), history=_NONE)) for p in places]
+        commits = self._decide(model, alone, events.take(np.array(places)), degraded=True)
+        self._fallback.keep([one.request for one in alone], None, commits)
+        self._metrics.degraded.inc(len(commits))
+        own = iter(commits)
+        for place, item in enumerate(items):
+            if first[item.identified.transaction_id] == place:
+                yield self._reply(CommitReply(dict(next(own).answer), first=True))
+            else:
+                yield self._earlier(item) or conflict_of(item.identified.transaction_id)
+
+    def _earlier(self, item: Item) -> Scored | None:
+        given = self._fallback.earlier(item.identified)
+        return given if given is None or isinstance(given, SentinelError) else self._cached(dict(given))
 
     def _settled(self, reply: RecordReply) -> Scored | None:
         if reply.conflict is not None:
@@ -167,21 +222,21 @@ class Scorer:
         self._metrics.cache_hits.inc()
         return {**answer, "cached": True}
 
-    def _resume(self, model: InService, item: Item, reply: RecordReply, events: Events) -> asyncio.Task[Scored]:
+    def _resume(self, model: InService, again: Recorded, events: Events) -> asyncio.Task[Scored]:
         # The rest of the batch does not wait for PostgreSQL.
-        task = asyncio.create_task(self._answer_again(model, item, reply, events))
+        task = asyncio.create_task(self._answer_again(model, again, events))
         self._resumed.add(task)
         task.add_done_callback(self._resumed.discard)
         return task
 
-    async def _answer_again(self, model: InService, item: Item, reply: RecordReply, events: Events) -> Scored:
+    async def _answer_again(self, model: InService, again: Recorded, events: Events) -> Scored:
         """Answer a transaction that was recorded before and has no stored answer.
 
         Either its answer has passed its life, and PostgreSQL has it; or an earlier attempt died before its commit,
         and scoring it again gives what that attempt would have given.
         """
         try:
-            answer = await self._past(item.identified.transaction_id)
+            answer = await self._past(again.item.identified.transaction_id)
         except StoreError as error:
             # Scored again it gets the same vector, and PostgreSQL keeps the first answer.
             log.warning("past answer not read, scoring again", reason=str(error))
@@ -189,16 +244,27 @@ class Scorer:
         if answer is not None:
             return self._cached(answer)
         try:
-            (scored,) = await self._finish(model, [item], [reply], events)
+            (scored,) = await self._finish(model, [again], events)
         except SentinelError as error:
             return error
         return scored
 
-    async def _finish(
-        self, model: InService, items: Sequence[Item], replies: Sequence[RecordReply], events: Events
-    ) -> list[Scored]:
+    async def _finish(self, model: InService, recorded: Sequence[Recorded], events: Events) -> list[Scored]:
         """Score recorded transactions and commit their answers."""
-        identified = [item.identified for item in items]
+        commits = self._decide(model, recorded, events)
+        self._metrics.late.inc(sum(one.reply.late for one in recorded))
+        committed = await self._fallback.ask(lambda: self._store.commit(commits))
+        if committed is None:
+            self._fallback.keep([one.request for one in recorded], [one.reply for one in recorded], commits)
+            committed = [CommitReply(dict(commit.answer), first=True) for commit in commits]
+        return [self._reply(reply) for reply in committed]
+
+    def _decide(
+        self, model: InService, recorded: Sequence[Recorded], events: Events, *, degraded: bool = False
+    ) -> list[CommitRequest]:
+        """Build the vectors, score them, and decide."""
+        identified = [one.item.identified for one in recorded]
+        replies = [one.reply for one in recorded]
         events = replace(
             events,
             time=np.array([reply.time for reply in replies], np.int64),
@@ -206,29 +272,30 @@ class Scorer:
         )
         histories = [reply.history for reply in replies if reply.history is not None]
         vectors = build_online(events, histories, self._risk(model), kind=self._kind, touches=touches_of(replies))
-        for item, vector in zip(items, vectors.values, strict=True):
-            if item.vectors is not None:
-                item.vectors[item.identified.transaction_id] = vector
+        for one, vector in zip(recorded, vectors.values, strict=True):
+            if one.item.vectors is not None:
+                one.item.vectors[one.item.identified.transaction_id] = vector
         scores = model.score(vectors.values, categories(identified))
         answered_at, finished = self._clock(), time.perf_counter()
-        requests = [
+        return [
             commit_request(
                 item.identified,
-                model.predict(item.identified.transaction_id, float(score), (finished - item.started) * 1000),
+                model.predict(
+                    item.identified.transaction_id,
+                    float(score),
+                    (finished - item.started) * 1000,
+                    degraded=degraded,
+                ),
                 vector=vector,
                 catalogue=self._catalogue,
                 risk_as_of=int(risk_as_of),
                 answered_at=answered_at,
                 recorded=reply,
             )
-            for item, reply, score, vector, risk_as_of in zip(
-                items, replies, scores, vectors.values, vectors.risk_as_of, strict=True
+            for (item, _, reply), score, vector, risk_as_of in zip(
+                recorded, scores, vectors.values, vectors.risk_as_of, strict=True
             )
         ]
-        with self._counted():
-            committed = await self._store.commit(requests)
-        self._metrics.late.inc(sum(reply.late for reply in replies))
-        return [self._reply(reply) for reply in committed]
 
     def _reply(self, reply: CommitReply) -> dict[str, Any]:
         if not reply.first:
@@ -236,11 +303,3 @@ class Scorer:
         answer = reply.answer
         self._metrics.predictions.labels(answer["model_version"], str(answer["prediction"]).lower()).inc()
         return {**answer, "cached": False}
-
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        try:
-            yield
-        except StoreError:
-            self._metrics.store_errors.labels("redis").inc()
-            raise

@@ -102,6 +102,8 @@ def settings(servers: Servers, _template: str, tmp_path: Path) -> Iterator[Setti
         database_url_given=servers.database_url(name),
         redis_url_given=servers.redis_url,
         redis_namespace=name,
+        # On a machine that does much else at the time, Redis is slow rather than away.
+        redis_deadline_ms=2000,
     )
     servers.execute(f"DROP DATABASE {name} WITH (FORCE)")
 

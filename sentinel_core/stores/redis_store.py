@@ -32,6 +32,8 @@ _PAYLOAD: Final = slice(32, 40)
 _ID: Final = slice(24, 32)
 CLOCK_US: Final = 60_000_000
 """By how much the clocks of two workers may differ."""
+CALL_SECONDS: Final = 1e-4
+"""How much longer a pipeline may take for each script in it; a busy server needs a fifth of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +105,17 @@ _Call = tuple[_Script, tuple[Any, ...]]
 class HotStore:
     """Histories, answers and event streams of one deployment, over an asyncio client of bytes.
 
-    Every method raises `StoreError` where Redis is away, loading, out of memory, refuses, or needs longer
-    than `timeout_seconds`: a call that was given up may have been done, and doing it again is safe.
+    Every method raises `StoreError` where Redis is away, loading, out of memory, refuses, or needs too long: a call
+    that was given up may have been done, and doing it again is safe. `deadline_seconds` bounds `record` and `commit`
+    (SENTINEL_REDIS_DEADLINE_MS, unless it is given), `timeout_seconds` the rest.
     """
 
-    def __init__(self, client: Any, settings: Settings, *, timeout_seconds: float = 1.0) -> None:
+    def __init__(
+        self, client: Any, settings: Settings, *, deadline_seconds: float | None = None, timeout_seconds: float = 1.0
+    ) -> None:
         self._client = client
         self._wire = Wire(client)
+        self._deadline = settings.redis_deadline_ms / 1000 if deadline_seconds is None else deadline_seconds
         self._seconds = timeout_seconds
         self._keys = Keys.of(settings)
         self._record = _Script("history", "record")
@@ -140,6 +146,22 @@ class HotStore:
             for request, stored in zip(requests, raw, strict=True)
         ]
 
+    async def report_conflicts(self, requests: Sequence[RecordRequest]) -> None:
+        """Put transactions, which were answered though their id had another payload, into the stream.
+
+        The recorder keeps the first payload and writes these to `dead_letters`.
+        """
+        if not requests:
+            return
+        pipe = self._client.pipeline(transaction=False)
+        for request in requests:
+            payload = _payload_of(request)
+            body = _json({**request.accepted, "payload_hash": payload})
+            stream = self._keys.for_commit(request.user_id, request.transaction_id)[1]
+            pipe.xadd(stream, {"kind": "accepted", "id": request.transaction_id, "payload": payload, "body": body})
+        async with bounded("take note of conflicts", self._seconds):
+            await pipe.execute()
+
     async def publish_feature_set(self, set_id: str, features: Sequence[Mapping[str, str]]) -> None:
         """Put a catalogue's names and hashes, [{"name": …, "hash": …}, …], into the stream: vectors refer to its id."""
         body = _json({"id": set_id, "features": list(features)})
@@ -153,6 +175,14 @@ class HotStore:
             pipe.xlen(stream)
         async with bounded("report the length of its streams", self._seconds):
             return sum(await pipe.execute())
+
+    async def stream_bytes(self) -> int:
+        """Return about how much memory the streams take."""
+        pipe = self._client.pipeline(transaction=False)
+        for stream in self._keys.streams():
+            pipe.memory_usage(stream)
+        async with bounded("report the size of its streams", self._seconds):
+            return sum(size or 0 for size in await pipe.execute())
 
     async def counts(self) -> dict[str, int]:
         """Return what the scripts counted since the beginning: late, late_touches, capped and quarantined."""
@@ -193,7 +223,7 @@ class HotStore:
         return [self._record_call(request), *(self._touch_call(request, touch) for touch in request.touches)]
 
     def _record_call(self, request: RecordRequest) -> _Call:
-        payload = hexadecimal(int.from_bytes(request.record[_PAYLOAD], "little"))
+        payload = _payload_of(request)
         body = _json({**request.accepted, "payload_hash": payload})[:-1]
         keys = self._keys.for_record(request.user_id, request.transaction_id)
         limits = self._arguments(USER.name, request)
@@ -247,7 +277,7 @@ class HotStore:
     async def _run(self, calls: Sequence[_Call], what: str) -> list[Any]:
         if not calls:
             return []
-        async with bounded(what, self._seconds):
+        async with bounded(what, self._deadline + len(calls) * CALL_SECONDS):
             replies = await self._wire.exchange([("EVALSHA", which.sha, *arguments) for which, arguments in calls])
             missing = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
             if missing:
@@ -274,18 +304,23 @@ class HotStore:
 def _reply(request: RecordRequest, raw: Sequence[Any]) -> RecordReply:
     status, arrival, value, late, time = raw
     if status == _CONFLICT:
-        return RecordReply(conflict=_conflict(request.transaction_id))
+        return RecordReply(conflict=conflict_of(request.transaction_id))
     if status == _ANSWERED:
         answer = orjson.loads(value)
         stored = answer.get("payload_hash")
-        if stored != hexadecimal(int.from_bytes(request.record[_PAYLOAD], "little")):
-            return RecordReply(conflict=_conflict(request.transaction_id))
+        if stored != _payload_of(request):
+            return RecordReply(conflict=conflict_of(request.transaction_id))
         return RecordReply(seen=True, answer=_without_hash(answer))
     history = unpack(value) if value else np.empty(0, RECORD)
     return RecordReply(arrival, time, bool(late), status == _SEEN, history)
 
 
-def _conflict(transaction_id: str) -> PayloadConflictError:
+def _payload_of(request: RecordRequest) -> str:
+    return hexadecimal(int.from_bytes(request.record[_PAYLOAD], "little"))
+
+
+def conflict_of(transaction_id: str) -> PayloadConflictError:
+    """Say that an id was used before with another payload."""
     return PayloadConflictError(
         f"expected the payload that transaction_id {transaction_id!r} came with before, got another one.",
         remedy="Send a retry unchanged, and a new transaction under a new id.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -46,3 +46,15 @@ def touch_of(request: TouchRequest, raw: Sequence[Any]) -> Touch | None:
     if status == LATE:
         return None
     return Touch(arrival, time, unpack(value, KIND[request.kind].record), status == NEW)
+
+
+def noted_by(touches: Mapping[str, Touch], time: int) -> dict[str, Any]:
+    """Return what an `answered` entry says of the entities that noted a transaction of this time (µs).
+
+    Those are `arrival`, and `noted_us` where an entity moved the time.
+    """
+    said: dict[str, Any] = {"arrival": {kind: touch.arrival for kind, touch in touches.items()}}
+    moved = {kind: touch.time for kind, touch in touches.items() if touch.time != time}
+    if moved:
+        said["noted_us"] = moved
+    return said

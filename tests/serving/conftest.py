@@ -133,6 +133,8 @@ def service_settings(servers: Servers, template: str, home: Path, **overrides: A
         database_url_given=servers.database_url(name),
         redis_url_given=servers.redis_url,
         redis_namespace=name,
+        # On a machine that does much else at the time, Redis is slow rather than away.
+        redis_deadline_ms=2000,
         serving_port=free_port(),
         # Nobody listens there unless a test starts an explain process.
         explainer_port=free_port(),

@@ -13,6 +13,7 @@ import pytest
 
 from sentinel_core.errors import BundleError, PayloadConflictError, StoreError
 from sentinel_core.settings import Settings
+from sentinel_core.stores.spool import FOLDER
 from serving.api import make_app
 from serving.errors import DeadlineError, NoModelError, to_problem
 from serving.runtime import Runtime
@@ -46,8 +47,29 @@ def modelled(settings: Settings, tmp_path: Path) -> Settings:
     return settings.model_copy(update={"bundle": tmp_path / "bundle"})
 
 
-def test_without_redis_a_prediction_is_refused_clearly(modelled: Settings) -> None:
+def test_without_redis_a_prediction_is_degraded_and_says_so(modelled: Settings) -> None:
     away = modelled.model_copy(update={"redis_url_given": "redis://:hunter2@127.0.0.1:1/0"})
+
+    async def scene(http: httpx.AsyncClient, _: Runtime) -> None:
+        answer = await http.post("/api/v1/predict", json=PAYLOAD)
+        assert (answer.status_code, answer.json()["degraded"]) == (200, True)
+        health = (await http.get("/health")).json()
+        assert health["status"] == "degraded"
+        assert health["dependencies"]["redis"]["status"] == "down"
+        assert health["spool"]["writing"] is True
+        metrics = (await http.get("/metrics")).text
+        assert 'sentinel_dependency_up{dependency="redis"} 0.0' in metrics
+        assert "sentinel_degraded_predictions_total 1.0" in metrics
+        assert "hunter2" not in answer.text + str(health) + metrics
+
+    play(away, scene)
+
+
+def test_without_redis_and_disk_a_prediction_is_refused_clearly(modelled: Settings) -> None:
+    away = modelled.model_copy(update={"redis_url_given": "redis://:hunter2@127.0.0.1:1/0"})
+    spool = away.home / FOLDER
+    spool.parent.mkdir(parents=True, exist_ok=True)
+    spool.write_text("a file stands in its place")
 
     async def scene(http: httpx.AsyncClient, _: Runtime) -> None:
         answer = await http.post("/api/v1/predict", json=PAYLOAD)
@@ -55,10 +77,6 @@ def test_without_redis_a_prediction_is_refused_clearly(modelled: Settings) -> No
         assert "Send the same request again" in answer.json()["detail"]
         assert answer.headers["retry-after"] == "1"
         assert "hunter2" not in answer.text and "127.0.0.1" not in answer.text
-        health = (await http.get("/health")).json()
-        assert health["status"] == "degraded"
-        assert health["dependencies"]["redis"]["status"] == "down"
-        assert 'sentinel_dependency_up{dependency="redis"} 0.0' in (await http.get("/metrics")).text
 
     play(away, scene)
 

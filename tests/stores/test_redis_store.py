@@ -345,7 +345,7 @@ def test_a_full_redis_is_a_store_error_and_keeps_what_it_has(settings: Settings,
 def test_a_silent_redis_is_given_up(settings: Settings, redis_client: redis.Redis) -> None:
     async def main() -> RecordReply:
         client = make_async_client(settings)
-        store = HotStore(client, settings, timeout_seconds=0.1)
+        store = HotStore(client, settings, deadline_seconds=0.1)
         await store.record([record_request("a")])
         redis_client.client_pause(400)
         with pytest.raises(StoreError, match="no answer within 100 ms"):
