@@ -34,6 +34,9 @@ from serving.spool_drain import SpoolDrain
 HEARTBEAT: Final = Path("serving") / "recorder.json"
 """Where the heartbeat lies under SENTINEL_HOME."""
 BLOCK_MS: Final = 500
+GATHER_SECONDS: Final = 0.05
+"""How long entries gather behind a small batch: a transaction for each would take the service's cores."""
+GATHER_BELOW: Final = 200
 CLAIM_EVERY_SECONDS: Final = 10.0
 BEAT_EVERY_SECONDS: Final = 1.0
 LONGEST_PAUSE_SECONDS: Final = 5.0
@@ -75,7 +78,7 @@ class Recorder:
                     self._streams.ensure_groups()
                     self._unwritten = self._streams.held()
                     resumed = True
-                self.step()
+                written = self.step()
             except (StoreError, SQLAlchemyError) as error:
                 # What was read and not written is in memory and in the group's pending list: waiting loses nothing.
                 self._report(error)
@@ -86,15 +89,17 @@ class Recorder:
                 pause = 0.1
                 self._recovered()
                 self._beat()
+                if written < GATHER_BELOW:
+                    self._stopping.wait(GATHER_SECONDS)
         log.info("recorder stopped", written=self._written, dead=self._dead)
 
-    def step(self) -> None:
-        """Read what there is, write it, acknowledge it. Raises `StoreError` where a store is away."""
+    def step(self) -> int:
+        """Read what there is, write it, acknowledge it; return how many. Raises `StoreError` where a store is away."""
         if not self._unwritten or all(event.waiting_since is not None for event in self._unwritten):
             self._unwritten += self._claim()
             self._unwritten += self._streams.read(block_ms=BLOCK_MS)
         if not self._unwritten:
-            return
+            return 0
         with connected(self._engine) as conn:
             result = write_batch(conn, self._unwritten, now=self._clock())
         # Committed: from here on the entries may be acknowledged at any time, or written again to no effect.
@@ -105,6 +110,7 @@ class Recorder:
             log.error("entries refused by PostgreSQL, see the table dead_letters", count=result.dead)
         log.debug("batch written", entries=len(result.done), deferred=len(result.deferred))
         self._streams.done(result.done)
+        return len(result.done)
 
     def _claim(self) -> list[StreamEvent]:
         now = self._clock()

@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from sentinel_core.settings import Settings
 from sentinel_core.stores.keys import Keys
-from sentinel_core.stores.redis_clients import bounded, refused, script
+from sentinel_core.stores.redis_clients import refused, script, store_errors
 from sentinel_core.stores.wire import Wire
 
 WINDOW_US: Final = 60_000_000
@@ -39,8 +39,8 @@ class RateLimit:
         commands = [
             ("EVAL", self._script, 1, self._keys.requests(caller), self._limit, WINDOW_US) for caller in callers
         ]
-        async with bounded(what, TIMEOUT_SECONDS):
-            replies = await self._wire.exchange(commands)
+        with store_errors(what):
+            replies = await self._wire.exchange(commands, TIMEOUT_SECONDS)
         for reply in replies:
             if isinstance(reply, RedisError):
                 raise refused(what, reply) from reply

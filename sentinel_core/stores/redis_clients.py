@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,8 +22,6 @@ from sentinel_core.stores.keys import Keys
 from sentinel_core.stores.wire import PackedConnection
 
 SCRIPTS: Final = Path(__file__).parent / "scripts"
-STALL_SECONDS: Final = 0.005
-"""A timer that comes later than this says that the loop had no time to listen."""
 
 
 def script(*names: str) -> str:
@@ -70,29 +67,11 @@ def store_errors(what: str) -> Iterator[None]:
 
 @asynccontextmanager
 async def bounded(what: str, seconds: float) -> AsyncIterator[None]:
-    """Do as `store_errors` does, and raise `StoreError` where the block takes longer than `seconds`.
-
-    A loop that stood still while the time ran out could not have heard an answer: it listens as long once more.
-    """
-    loop = asyncio.get_running_loop()
-    timer: asyncio.TimerHandle
-
-    def end(due: float, *, once_more: bool) -> None:
-        nonlocal timer
-        if once_more and loop.time() - due > STALL_SECONDS:
-            timer = loop.call_later(seconds, partial(end, loop.time() + seconds, once_more=False))
-        else:
-            limit.reschedule(due)
-
+    """Do as `store_errors` does, and raise `StoreError` where the block takes longer than `seconds`."""
     with store_errors(what):
         try:
-            async with asyncio.timeout(None) as limit:
-                due = loop.time() + seconds
-                timer = loop.call_at(due, partial(end, due, once_more=True))
-                try:
-                    yield
-                finally:
-                    timer.cancel()
+            async with asyncio.timeout(seconds):
+                yield
         except TimeoutError as error:
             raise refused(what, RedisTimeoutError(f"no answer within {seconds * 1000:.0f} ms")) from error
 

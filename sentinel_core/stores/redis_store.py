@@ -22,7 +22,7 @@ from sentinel_core.settings import Settings
 from sentinel_core.stores.bodies import hexadecimal
 from sentinel_core.stores.history_rules import HistoryLimits
 from sentinel_core.stores.keys import Keys
-from sentinel_core.stores.redis_clients import bounded, check_eviction_policy, refused, script, set_aside
+from sentinel_core.stores.redis_clients import bounded, check_eviction_policy, refused, script, set_aside, store_errors
 from sentinel_core.stores.risk import RISK_AS_OF, RISK_TABLE
 from sentinel_core.stores.touches import Touch, TouchRequest, touch_of
 from sentinel_core.stores.wire import Wire
@@ -277,15 +277,18 @@ class HotStore:
     async def _run(self, calls: Sequence[_Call], what: str) -> list[Any]:
         if not calls:
             return []
-        async with bounded(what, self._deadline + len(calls) * CALL_SECONDS):
-            replies = await self._wire.exchange([("EVALSHA", which.sha, *arguments) for which, arguments in calls])
+        seconds = self._deadline + len(calls) * CALL_SECONDS
+        with store_errors(what):
+            replies = await self._wire.exchange(
+                [("EVALSHA", which.sha, *arguments) for which, arguments in calls], seconds
+            )
             missing = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
             if missing:
                 # The server was restarted: its script cache is empty.
-                for text in {calls[index][0].text for index in missing}:
-                    await self._client.script_load(text)
+                texts = {calls[index][0].text for index in missing}
+                await self._wire.exchange([("SCRIPT", "LOAD", text) for text in texts], seconds)
                 again = [("EVALSHA", calls[index][0].sha, *calls[index][1]) for index in missing]
-                for index, reply in zip(missing, await self._wire.exchange(again), strict=True):
+                for index, reply in zip(missing, await self._wire.exchange(again, seconds), strict=True):
                     replies[index] = reply
         for reply in replies:
             if isinstance(reply, RedisError):
