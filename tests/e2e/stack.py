@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -59,29 +59,30 @@ class Checkout:
         variables |= {"SENTINEL_HOME": str(home), "PYTHONPATH": str(root)}
         return cls(root, load_settings(None, home=home, **ports), variables)
 
-    def make_up(self, rows: int) -> dict[str, Any]:
+    def make_up(self, rows: int, *flags: str) -> dict[str, Any]:
         """Give `make up`; return what it reports."""
-        return dict(json.loads(self._run(self._up(rows))))
+        return dict(json.loads(self._run(self._up(rows, flags))))
 
-    def first_make_up(self, rows: int) -> tuple[dict[str, Any], bool]:
+    def first_make_up(self, rows: int, *flags: str) -> tuple[dict[str, Any], bool]:
         """Give the first `make up`; return what it reports, and whether the gate let the model pass.
 
         The data ends at the present hour, so on some days the best model misses a floor by a little. Then the command
         says so, and the newcomer does what it says: promote by hand, and give it again.
         """
-        done = self._try(self._up(rows))
+        done = self._try(self._up(rows, flags))
         if done.returncode == 0:
             return dict(json.loads(done.stdout)), True
         assert "it missed its floors" in done.stderr, f"{done.stderr[-4000:]}\n{self._logs()}"
         (version,) = self.sentinel("models")["versions"]
         assert version["stage"] == "Staging"
         self.sentinel("promote", version["version"])
-        return self.make_up(rows), False
+        return self.make_up(rows, *flags), False
 
     @staticmethod
-    def _up(rows: int) -> list[str]:
+    def _up(rows: int, flags: Sequence[str]) -> list[str]:
         # -o: the environment is there, and installing the copy into it would bend it for everyone else.
-        return ["make", "--silent", "-o", ".venv/.installed", "up", f"ARGS=--rows {rows} --json"]
+        arguments = " ".join(("--rows", str(rows), "--json", *flags))
+        return ["make", "--silent", "-o", ".venv/.installed", "up", f"ARGS={arguments}"]
 
     def sentinel(self, *arguments: str) -> Any:
         """Give `sentinel … --json`; return the document."""
