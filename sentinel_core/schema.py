@@ -110,6 +110,11 @@ def to_cents(amount: float | Decimal | str) -> int:
     >>> to_cents(0.1 + 0.2), to_cents("12.34")
     (30, 1234)
     """
+    if isinstance(amount, float):
+        # Most amounts have two decimals: then this is what the text says, at a tenth of the price.
+        cents = round(amount * 100) if abs(amount) <= AMOUNT_MAX else 0
+        if cents / 100 == amount:
+            return cents
     return int((Decimal(str(amount)) * 100).to_integral_value(ROUND_HALF_EVEN))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,6 @@ from sentinel_core.features.events import Events
 from sentinel_core.schema import (
     BANK_TRANSFER,
     CATEGORY_COLUMNS,
-    Prediction,
-    from_micros,
     hash_text,
     to_cents,
     to_micros,
@@ -79,35 +76,34 @@ def record_requests(items: Sequence[Identified], events: Events, currency: str) 
 
 def commit_request(
     item: Identified,
-    prediction: Prediction,
+    answer: Mapping[str, Any],
     *,
     vector: NDArray[np.float32],
     catalogue: str,
-    risk_as_of: int,
-    answered_at: datetime,
+    risk_as_of: str | None,
+    answered_at: str,
     recorded: RecordReply,
 ) -> CommitRequest:
     """Return what `HotStore.commit` takes: the client's answer and the body of the `answered` entry.
 
-    `vector` is one row in catalogue order, `risk_as_of` the midnight of its risk table in µs, 0 where it had none,
-    `recorded` what the store noted of the transaction.
+    `answer` holds the fields of a `Prediction`, `vector` is one row in catalogue order, `risk_as_of` the midnight of
+    its risk table, `recorded` what the store noted of the transaction; times are ISO 8601.
     """
-    answer: Mapping[str, Any] = prediction.model_dump(exclude={"cached"})
     answered: Answered = {
         "event_id": event_id(item.transaction_id),
         "transaction_id": item.transaction_id,
-        "fraud_score": prediction.fraud_score,
-        "prediction": prediction.prediction,
-        "confidence": prediction.confidence,
-        "model_version": prediction.model_version,
+        "fraud_score": answer["fraud_score"],
+        "prediction": answer["prediction"],
+        "confidence": answer["confidence"],
+        "model_version": answer["model_version"],
         "variant": "champion",
         "features": vector,
         "catalogue": catalogue,
-        "risk_as_of": from_micros(risk_as_of).isoformat() if risk_as_of else None,
-        "prediction_time_ms": prediction.inference_time_ms,
-        "degraded": prediction.degraded,
+        "risk_as_of": risk_as_of,
+        "prediction_time_ms": answer["inference_time_ms"],
+        "degraded": answer["degraded"],
         "cache_hit": False,
-        "answered_at": answered_at.isoformat(),
+        "answered_at": answered_at,
         **noted_by(recorded.touches, recorded.time),  # type: ignore[typeddict-item]
     }
     return CommitRequest(item.transaction_id, item.transaction.user_id, item.payload_hash, answer, answered)

@@ -21,7 +21,6 @@ from sentinel_core.errors import BundleError, RegistryError
 from sentinel_core.registry.bundle import LoadedBundle, load_bundle
 from sentinel_core.registry.files import Categories
 from sentinel_core.registry.rest import VersionRef
-from sentinel_core.schema import Prediction
 from serving.bundle_cache import BundleCache
 from serving.errors import NoModelError
 from serving.logs import get_logger
@@ -55,17 +54,22 @@ class InService:
         """Return calibrated fraud probabilities, float64 [n], of catalogue vectors float32 [n, features]."""
         return self.bundle.score(self.bundle.select(vectors), categories)
 
-    def predict(self, transaction_id: str, score: float, milliseconds: float, *, degraded: bool = False) -> Prediction:
-        """Turn a score into an answer; `degraded` says that it was made without a history."""
-        return Prediction(
-            transaction_id=transaction_id,
-            fraud_score=score,
-            prediction=score >= self.bundle.threshold,
-            confidence=self.bundle.confidence(score),
-            model_version=self.version,
-            inference_time_ms=round(milliseconds, 3),
-            degraded=degraded,
-        )
+    def predict(
+        self, transaction_id: str, score: float, milliseconds: float, *, degraded: bool = False
+    ) -> dict[str, Any]:
+        """Turn a score into an answer, the fields of a `Prediction` but `cached`.
+
+        `degraded` says that the score was made without a history.
+        """
+        return {
+            "transaction_id": transaction_id,
+            "fraud_score": score,
+            "prediction": score >= self.bundle.threshold,
+            "confidence": self.bundle.confidence(score),
+            "model_version": self.version,
+            "inference_time_ms": round(milliseconds, 3),
+            "degraded": degraded,
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from sentinel_core.features.catalog import catalogue_hash
 from sentinel_core.features.entities import RECORD, USER
 from sentinel_core.features.events import Events
 from sentinel_core.features.risk import RiskTable
-from sentinel_core.schema import Transaction
+from sentinel_core.schema import Transaction, from_micros
 from sentinel_core.settings import Settings
 from sentinel_core.stores.redis_store import (
     CommitReply,
@@ -45,6 +45,8 @@ from serving.metrics import Metrics
 from serving.model_slot import InService, ModelSlot
 
 MAX_BATCH: Final = 256
+PART: Final = 25
+"""Transactions that are recorded and scored at a time within a long micro-batch."""
 Scored = dict[str, Any] | SentinelError
 """The fields of a `Prediction`, or why there is none."""
 Vectors = dict[str, NDArray[np.float32]]
@@ -155,7 +157,21 @@ class Scorer:
         await asyncio.gather(*self._resumed, return_exceptions=True)
 
     async def _run(self, items: list[Item]) -> list[Scored | asyncio.Task[Scored]]:
+        """Run a micro-batch, a long one in parts: while Redis records one, this process scores the one before."""
         self._metrics.batch_size.observe(len(items))
+        if len(items) < 2 * PART:
+            return await self._run_part(items)
+        parts = [items[start : start + PART] for start in range(0, len(items), PART)]
+        # They are recorded in this order: each task goes as far as to send before the next begins.
+        done = await asyncio.gather(*(self._run_part(part) for part in parts), return_exceptions=True)
+        results: list[Scored | asyncio.Task[Scored]] = []
+        for one in done:
+            if isinstance(one, BaseException):
+                raise one
+            results += one
+        return results
+
+    async def _run_part(self, items: list[Item]) -> list[Scored | asyncio.Task[Scored]]:
         if not self._fallback.remembers:
             return await self._score_anew(items)
         # What went to the spool and is perhaps not in Redis yet.
@@ -276,25 +292,26 @@ class Scorer:
             if one.item.vectors is not None:
                 one.item.vectors[one.item.identified.transaction_id] = vector
         scores = model.score(vectors.values, categories(identified))
-        answered_at, finished = self._clock(), time.perf_counter()
+        answered_at, finished = self._clock().isoformat(), time.perf_counter()
+        # One table serves a batch.
+        as_of = int(vectors.risk_as_of[0])
+        risk_as_of = from_micros(as_of).isoformat() if as_of else None
         return [
             commit_request(
                 item.identified,
                 model.predict(
                     item.identified.transaction_id,
-                    float(score),
+                    score,
                     (finished - item.started) * 1000,
                     degraded=degraded,
                 ),
                 vector=vector,
                 catalogue=self._catalogue,
-                risk_as_of=int(risk_as_of),
+                risk_as_of=risk_as_of,
                 answered_at=answered_at,
                 recorded=reply,
             )
-            for (item, _, reply), score, vector, risk_as_of in zip(
-                recorded, scores, vectors.values, vectors.risk_as_of, strict=True
-            )
+            for (item, _, reply), score, vector in zip(recorded, scores.tolist(), vectors.values, strict=True)
         ]
 
     def _reply(self, reply: CommitReply) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
@@ -37,6 +37,23 @@ class CategoryEncoding:
     column: str
     kind: EncodingKind
     vocabulary: tuple[str, ...]
+    _codes: Mapping[str | None, int] = field(init=False, repr=False, compare=False)
+    _rows: Float32 = field(init=False, repr=False, compare=False)
+    """What each code becomes."""
+
+    def __post_init__(self) -> None:
+        codes: dict[str | None, int] = {value: FIRST_CODE + i for i, value in enumerate(self.vocabulary)}
+        codes[None] = NULL_CODE
+        size = FIRST_CODE + len(self.vocabulary)
+        if self.kind == "label":
+            rows = np.arange(size, dtype=np.float32)[:, None]
+        else:
+            # Row OTHER_CODE is all zeros.
+            rows = np.zeros((size, len(self.names)), dtype=np.float32)
+            rows[NULL_CODE, 0] = 1.0
+            rows[FIRST_CODE:, 1:] = np.eye(len(self.vocabulary), dtype=np.float32)
+        object.__setattr__(self, "_codes", codes)
+        object.__setattr__(self, "_rows", rows)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -47,16 +64,8 @@ class CategoryEncoding:
 
     def transform(self, values: Sequence[str | None]) -> Float32:
         """Encode values; float32, shape (n, len(names))."""
-        codes: dict[str | None, int] = {value: FIRST_CODE + i for i, value in enumerate(self.vocabulary)}
-        codes[None] = NULL_CODE
-        coded = np.fromiter((codes.get(value, OTHER_CODE) for value in values), dtype=np.int64, count=len(values))
-        if self.kind == "label":
-            return coded.astype(np.float32)[:, None]
-        # Row OTHER_CODE of this table is all zeros.
-        table = np.zeros((FIRST_CODE + len(self.vocabulary), len(self.names)), dtype=np.float32)
-        table[NULL_CODE, 0] = 1.0
-        table[FIRST_CODE:, 1:] = np.eye(len(self.vocabulary), dtype=np.float32)
-        return table[coded]
+        coded = [self._codes.get(value, OTHER_CODE) for value in values]
+        return self._rows[coded]
 
 
 @dataclass(frozen=True, slots=True)

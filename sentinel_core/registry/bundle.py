@@ -60,8 +60,6 @@ class LoadedBundle:
 
     def select(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Take the bundle's features, in its order, from catalogue vectors float32 [n, len(FEATURE_NAMES)]."""
-        if len(self.columns) == vectors.shape[1] and (self.columns == np.arange(len(self.columns))).all():
-            return vectors
         return vectors[:, self.columns]
 
     def score(self, values: NDArray[np.float32], categories: Categories) -> NDArray[np.float64]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import orjson
@@ -30,14 +30,14 @@ from sentinel_core.stores.wire import Wire
 _SEEN, _ANSWERED, _CONFLICT = 1, 2, 3
 _PAYLOAD: Final = slice(32, 40)
 _ID: Final = slice(24, 32)
+_NO_RECORDS: Final = np.empty(0, RECORD)
 CLOCK_US: Final = 60_000_000
 """By how much the clocks of two workers may differ."""
 CALL_SECONDS: Final = 1e-4
 """How much longer a pipeline may take for each script in it; a busy server needs a fifth of that."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecordRequest:
+class RecordRequest(NamedTuple):
     """One transaction to record: its 72-byte record with arrival 0, and the body of its `accepted` entry.
 
     `touches` names the other entities that are to note it. `clocked` says that its time was given by us. It is then
@@ -53,8 +53,7 @@ class RecordRequest:
     touches: Sequence[TouchRequest] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RecordReply:
+class RecordReply(NamedTuple):
     """What the store says to a recorded transaction.
 
     `history` are the records that arrived before it (none where it is `late`), `arrival` its own number in
@@ -69,13 +68,12 @@ class RecordReply:
     late: bool = False
     seen: bool = False
     history: NDArray[Any] | None = None
-    touches: Mapping[str, Touch] = field(default_factory=dict)
+    touches: Mapping[str, Touch] = MappingProxyType({})
     answer: dict[str, Any] | None = None
     conflict: PayloadConflictError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CommitRequest:
+class CommitRequest(NamedTuple):
     """One answer to store: the client's form of it, and the body of its `answered` entry."""
 
     transaction_id: str
@@ -85,8 +83,7 @@ class CommitRequest:
     answered: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class CommitReply:
+class CommitReply(NamedTuple):
     """The answer that counts; `first` is false where another one was stored before."""
 
     answer: dict[str, Any]
@@ -123,6 +120,12 @@ class HotStore:
         self._withdraw = _Script("withdraw")
         self._commit = _Script("commit")
         self._limits = {kind.name: HistoryLimits.of(kind, settings) for kind in (USER, *TOUCHED)}
+        # As text, which is what they are on the wire: by kind, and by whether our clock gave the time.
+        self._arguments = {
+            (kind, clocked): tuple(str(one).encode() for one in limits.arguments(movable_us=CLOCK_US if clocked else 0))
+            for kind, limits in self._limits.items()
+            for clocked in (False, True)
+        }
         self._answer_ms = settings.answer_ttl_seconds * 1000
 
     async def record(self, requests: Sequence[RecordRequest]) -> list[RecordReply]:
@@ -226,25 +229,17 @@ class HotStore:
         payload = _payload_of(request)
         body = _json({**request.accepted, "payload_hash": payload})[:-1]
         keys = self._keys.for_record(request.user_id, request.transaction_id)
-        limits = self._arguments(USER.name, request)
+        limits = self._arguments[USER.name, request.clocked]
         return self._record, (len(keys), *keys, request.record, *limits, request.transaction_id, payload, body)
 
     def _touch_call(self, request: RecordRequest, touch: TouchRequest) -> _Call:
         keys = self._keys.for_history(touch.entity_id, touch.kind)
-        return self._touch, (len(keys), *keys, touch.record, *self._arguments(touch.kind, request))
-
-    def _arguments(self, kind: str, request: RecordRequest) -> tuple[int, ...]:
-        return self._limits[kind].arguments(movable_us=CLOCK_US if request.clocked else 0)
+        return self._touch, (len(keys), *keys, touch.record, *self._arguments[touch.kind, request.clocked])
 
     async def _reply(self, request: RecordRequest, raw: Iterator[Any]) -> RecordReply:
-        own, touches = next(raw), [next(raw) for _ in request.touches]
-        try:
-            reply = _reply(request, own)
-        except DataError:
-            await self._set_aside(request.user_id, USER.name)
-            reply = _reply(request, (await self._run([self._record_call(request)], "record a transaction"))[0])
+        own, answers = next(raw), [next(raw) for _ in request.touches]
         noted = {}
-        for touch, answer in zip(request.touches, touches, strict=True):
+        for touch, answer in zip(request.touches, answers, strict=True):
             try:
                 found = touch_of(touch, answer)
             except DataError:
@@ -252,7 +247,12 @@ class HotStore:
                 found = touch_of(touch, (await self._run([self._touch_call(request, touch)], "note a transaction"))[0])
             if found is not None:
                 noted[touch.kind] = found
-        return replace(reply, touches=noted)
+        try:
+            return _reply(request, own, noted)
+        except DataError:
+            await self._set_aside(request.user_id, USER.name)
+            (own,) = await self._run([self._record_call(request)], "record a transaction")
+            return _reply(request, own, noted)
 
     async def _withdraw_refused(self, requests: Sequence[RecordRequest], replies: Sequence[RecordReply]) -> None:
         """Take back what entities noted of transactions that were in conflict, or answered before they were trimmed."""
@@ -304,22 +304,22 @@ class HotStore:
             await pipe.execute(raise_on_error=False)
 
 
-def _reply(request: RecordRequest, raw: Sequence[Any]) -> RecordReply:
+def _reply(request: RecordRequest, raw: Sequence[Any], touches: Mapping[str, Touch]) -> RecordReply:
     status, arrival, value, late, time = raw
     if status == _CONFLICT:
-        return RecordReply(conflict=conflict_of(request.transaction_id))
+        return RecordReply(touches=touches, conflict=conflict_of(request.transaction_id))
     if status == _ANSWERED:
         answer = orjson.loads(value)
-        stored = answer.get("payload_hash")
-        if stored != _payload_of(request):
-            return RecordReply(conflict=conflict_of(request.transaction_id))
-        return RecordReply(seen=True, answer=_without_hash(answer))
-    history = unpack(value) if value else np.empty(0, RECORD)
-    return RecordReply(arrival, time, bool(late), status == _SEEN, history)
+        if answer.get("payload_hash") != _payload_of(request):
+            return RecordReply(touches=touches, conflict=conflict_of(request.transaction_id))
+        return RecordReply(seen=True, touches=touches, answer=_without_hash(answer))
+    history = unpack(value) if value else _NO_RECORDS
+    return RecordReply(arrival, time, bool(late), status == _SEEN, history, touches)
 
 
 def _payload_of(request: RecordRequest) -> str:
-    return hexadecimal(int.from_bytes(request.record[_PAYLOAD], "little"))
+    """Return the payload's hash as `hexadecimal` writes it; the record holds it little-endian."""
+    return request.record[_PAYLOAD][::-1].hex()
 
 
 def conflict_of(transaction_id: str) -> PayloadConflictError:

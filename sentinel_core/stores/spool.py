@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -44,10 +44,9 @@ class Spooled:
 
     def to_line(self) -> bytes:
         """Write it as one line of JSON."""
-        record = {**asdict(self.record), "record": self.record.record.hex()}
+        record = {**self.record._asdict(), "record": self.record.record.hex()}
         record["touches"] = [(one.kind, one.entity_id, one.record.hex()) for one in self.record.touches]
-        commit = {name: getattr(self.commit, name) for name in CommitRequest.__dataclass_fields__}
-        body = {"record": record, "commit": commit, "arrival": self.arrival}
+        body = {"record": record, "commit": self.commit._asdict(), "arrival": self.arrival}
         return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)
 
     @classmethod
@@ -185,7 +184,7 @@ def _with_what_was_noted(spooled: Spooled, reply: RecordReply) -> CommitRequest:
     answered: dict[str, Any] = {**spooled.commit.answered, **noted_by(reply.touches, reply.time)}
     if spooled.arrival != reply.arrival:
         answered["degraded"] = True
-    return replace(spooled.commit, answered=answered)
+    return spooled.commit._replace(answered=answered)
 
 
 def _readable(lines: Sequence[bytes], folder: Path) -> Iterator[Spooled]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -15,8 +14,7 @@ NEW, SEEN, LATE = range(3)
 """The statuses of scripts/touch.lua."""
 
 
-@dataclass(frozen=True, slots=True)
-class TouchRequest:
+class TouchRequest(NamedTuple):
     """One entity that a transaction touches: the name of its kind, its id, and its packed record with arrival 0."""
 
     kind: str
@@ -24,8 +22,7 @@ class TouchRequest:
     record: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Touch:
+class Touch(NamedTuple):
     """What an entity noted: its arrival number and time (µs) for the transaction, the records that arrived before.
 
     `fresh` says that nothing was noted of it before.

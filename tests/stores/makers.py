@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from sentinel_core.features.entities import RECORD, RECORD_VERSION, TOUCH, TOUCHED
@@ -116,11 +116,11 @@ def accepted_event(name: str, number: int = 0, user: str = "u", **fields: Any) -
     sent = transaction(user, **fields)
     payload = bodies.hexadecimal(bodies.payload_hash(sent))
     body = accepted_body(name, sent) | {"arrival": {"user": 1000 + number}, "late": False, "payload_hash": payload}
-    return StreamEvent("events", f"{number}-0", "accepted", name, payload, json.dumps(body).encode())
+    return StreamEvent("events", f"{number}-0", "accepted", name, payload, orjson.dumps(body))
 
 
 def answered_event(name: str, number: int = 0, user: str = "u", answer: Any = None, **fields: Any) -> StreamEvent:
     """Return the stream entry of an answer to it."""
     payload = bodies.hexadecimal(bodies.payload_hash(transaction(user, **fields)))
     body = answered_body(name, **(answer or {})) | {"payload_hash": payload}
-    return StreamEvent("events", f"{number}-1", "answered", name, payload, json.dumps(body).encode())
+    return StreamEvent("events", f"{number}-1", "answered", name, payload, orjson.dumps(body))

@@ -131,7 +131,7 @@ def test_a_lost_redis_is_rebuilt_from_postgresql(engine: Engine, settings: Setti
     late = type(late)(
         **{name: getattr(late, name) for name in ("stream", "entry_id", "kind", "transaction_id")},
         payload=late.payload,
-        body=late.body.replace(b'"late": false', b'"late": true'),
+        body=late.body.replace(b'"late":false', b'"late":true'),
     )
     with engine.begin() as conn:
         load_transactions(conn, COLUMNS, [row("a", hours=-2), row("b", hours=-1), row("x", "other", hours=-700)])

@@ -46,7 +46,7 @@ def entries(client: redis.Redis, settings: Settings) -> list[tuple[str, str]]:
 def test_a_line_reads_as_what_was_written() -> None:
     one = spooled("é\n1")
     assert Spooled.of_line(one.to_line()).to_line() == one.to_line()
-    assert Spooled.of_line(one.to_line()).record == one.record
+    assert Spooled.of_line(one.to_line()).record.record == one.record.record
 
 
 def test_what_a_worker_holds_is_its_own_and_what_it_left_is_drained(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -182,7 +181,7 @@ def test_times_of_our_clocks_do_not_run_backwards_at_an_entity(settings: Setting
     async def use(store: HotStore) -> Any:
         ahead = record_request("a", "u", at=NOW + timedelta(seconds=1))
         behind = record_request("b", "v", at=NOW)
-        return await store.record([replace(one, clocked=True) for one in (ahead, behind)])
+        return await store.record([one._replace(clocked=True) for one in (ahead, behind)])
 
     ahead, behind = run(settings, use)
     assert behind.time == to_micros(NOW)
