@@ -25,6 +25,7 @@ from sentinel_core.stores.streams import EventStreams
 from tests.chaos.load import AGO, Load
 
 DRAINED_SECONDS: Final = 180.0
+_LOOK_SECONDS: Final = 0.5
 _IN_A_ROW: Final = 8
 """So many answers of /health reach every worker."""
 SAMPLE: Final = 5
@@ -37,6 +38,10 @@ _FOREIGN: Final = text(
     "SELECT transaction_id FROM transactions WHERE starts_with(transaction_id, :prefix) OR created_at >= :begun"
 )
 _DEAD: Final = text("SELECT transaction_id, kind, reason FROM dead_letters WHERE created_at >= :begun")
+
+_HOURS_OFF: Final = text(
+    "SELECT (SELECT COALESCE(sum(predictions), 0) FROM prediction_hours) - (SELECT count(*) FROM prediction_logs)"
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,8 @@ class Audit:
     """Rows whose score is not the one that the client was told, undegraded."""
     other_degraded_scores: int
     """The same where the answer was degraded: another attempt may be committed first (docs/decisions/0012)."""
+    hours_off: int
+    """By how much the totals by hour differ from the log that they count."""
     dead_letters: int
     compared: int
     mismatches: int
@@ -67,22 +74,23 @@ class Audit:
         """Fail where anything was lost, doubled, or is not what the client was told."""
         wrong = (
             *("lost_rows", "doubled_rows", "lost_logs", "doubled_logs"),
-            *("foreign_rows", "other_scores", "dead_letters", "mismatches"),
+            *("foreign_rows", "other_scores", "hours_off", "dead_letters", "mismatches"),
         )
         found = {name: getattr(self, name) for name in wrong if getattr(self, name)}
         assert not found, f"{found}: {self.samples}"
         assert self.compared + self.not_compared.get("degraded", 0) == self.answered, self.not_compared
 
 
-def wait_until_drained(settings: Settings) -> float:
-    """Wait until every worker is healthy and nothing is on its way to PostgreSQL; return the seconds that it took."""
+def wait_until_drained(settings: Settings) -> dict[str, float]:
+    """Wait until every worker is healthy and nothing is on its way to PostgreSQL; return the seconds, by reason."""
     began = time.monotonic()
-    state = "nothing seen"
+    waited: dict[str, float] = {}
     with httpx.Client(base_url=f"http://127.0.0.1:{settings.serving_port}", trust_env=False) as client:
         while (state := _on_its_way(settings, client)) != "":
             assert time.monotonic() < began + DRAINED_SECONDS, f"not drained after {DRAINED_SECONDS:.0f} s: {state}"
-            time.sleep(0.5)
-    return time.monotonic() - began
+            time.sleep(_LOOK_SECONDS)
+            waited[state] = waited.get(state, 0.0) + _LOOK_SECONDS
+    return waited
 
 
 def audit(settings: Settings, load: Load) -> Audit:
@@ -134,6 +142,7 @@ def _count(conn: Connection, load: Load, parity: dict[str, Any]) -> Audit:
         repeated=sum(told.tries > 1 for told in load.answered.values()),
         degraded_answers=sum(told.degraded for told in load.answered.values()),
         degraded_rows=len(degraded),
+        hours_off=abs(int(conn.execute(_HOURS_OFF).scalar_one())),
         dead_letters=len(dead),
         compared=parity["compared"],
         mismatches=parity["mismatches"],
