@@ -128,10 +128,10 @@ def redis_client(settings: Settings) -> Iterator[redis.Redis]:
             client.delete(*keys)
 
 
-@pytest.fixture(scope="session")
-def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URI of an MLflow server with its own SQLite database, as `make up` starts it otherwise."""
-    home, port = tmp_path_factory.mktemp("mlflow"), free_port()
+@contextmanager
+def running_mlflow(home: Path) -> Iterator[str]:
+    """Run an MLflow server with its own SQLite database, as `make up` starts it otherwise; the block gets its URI."""
+    port = free_port()
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--serve-artifacts"),
@@ -147,6 +147,13 @@ def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         os.killpg(server.pid, 15)
         server.wait(20)
+
+
+@pytest.fixture(scope="session")
+def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URI of the session's MLflow server."""
+    with running_mlflow(tmp_path_factory.mktemp("mlflow")) as uri:
+        yield uri
 
 
 def _wait_for_mlflow(uri: str, log: Path, server: subprocess.Popen[bytes]) -> None:

@@ -5,20 +5,15 @@ MLflow keeps no history of transitions; the recorder (flows wire it to the table
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from sentinel_core.errors import RegistryError
-from sentinel_core.registry.rest import VERSION_TAG, version_name
+from sentinel_core.registry.rest import VERSION_TAG, MlflowRegistry, tags_of, version_name
 from sentinel_core.registry.tracking import client
 from sentinel_core.settings import Settings
-
-if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
 
 Stage = Literal["None", "Staging", "Production", "Archived"]
 Action = Literal["register", "promote", "archive", "rollback"]
@@ -57,20 +52,24 @@ Recorder = Callable[[Move], None]
 
 def list_versions(settings: Settings) -> list[Version]:
     """Return every registered version, the newest first; none where nothing was registered yet."""
-    with _stages():
-        found = client(settings).search_model_versions(f"name = '{settings.model_name}'")
-    return sorted((_version(each) for each in found), key=lambda version: int(version.number), reverse=True)
+    with MlflowRegistry.of(settings) as registry:
+        return _versions(registry)
 
 
 def find_version(settings: Settings, name: str) -> Version:
     """Return a version by our name or by MLflow's number; raises `RegistryError` that lists those that exist."""
-    versions = list_versions(settings)
+    with MlflowRegistry.of(settings) as registry:
+        return _find(registry, settings.model_name, name)
+
+
+def _find(registry: MlflowRegistry, model_name: str, name: str) -> Version:
+    versions = _versions(registry)
     for version in versions:
         if name in (version.name, version.number):
             return version
     known = ", ".join(version.name for version in versions[:10]) or "none"
     raise RegistryError(
-        f"expected a version of {settings.model_name}, got {name!r}; registered are: {known}.",
+        f"expected a version of {model_name}, got {name!r}; registered are: {known}.",
         remedy="See `sentinel models`.",
     )
 
@@ -90,7 +89,7 @@ def register(
     made = mlflow.create_model_version(
         settings.model_name, source=model_uri, run_id=run_id, tags=tags, model_id=model_uri.removeprefix("models:/")
     )
-    version = _version(made)
+    version = find_version(settings, str(made.version))
     record(Move(version, "register", "None", "None", actor, f"registered from run {run_id}"))
     return version
 
@@ -110,14 +109,13 @@ def move(
 
     Each move, the displaced ones included, is told to `record` after MLflow has made it.
     """
-    mlflow = client(settings)
-    displaced = [other for other in list_versions(settings) if other.stage == stage and other.number != version.number]
-    with _stages():
-        mlflow.transition_model_version_stage(settings.model_name, version.number, stage)
+    with MlflowRegistry.of(settings) as registry:
+        displaced = [other for other in _versions(registry) if other.stage == stage and other.number != version.number]
+        registry.transition(version.number, stage)
         for other in displaced if stage in ALIAS else ():
-            mlflow.transition_model_version_stage(settings.model_name, other.number, "Archived")
-    _set_aliases(settings, version, stage)
-    moved = find_version(settings, version.number)
+            registry.transition(other.number, "Archived")
+        _set_aliases(registry, version, stage)
+        moved = _find(registry, settings.model_name, version.number)
     for other in displaced if stage in ALIAS else ():
         replaced = f"replaced in {stage} by {version.name}"
         record(Move(other, "archive", other.stage, "Archived", actor, replaced))
@@ -160,33 +158,28 @@ def _ensure_model(settings: Settings) -> None:
             raise
 
 
-def _set_aliases(settings: Settings, version: Version, stage: Stage) -> None:
+def _set_aliases(registry: MlflowRegistry, version: Version, stage: Stage) -> None:
     """Let the stage's alias point at the version, and no other alias of ours."""
-    mlflow = client(settings)
+    present = registry.aliases()
     for of_stage, alias in ALIAS.items():
         if of_stage == stage:
-            mlflow.set_registered_model_alias(settings.model_name, alias, version.number)
-        elif mlflow.get_registered_model(settings.model_name).aliases.get(alias) == version.number:
-            mlflow.delete_registered_model_alias(settings.model_name, alias)
+            registry.set_alias(alias, version.number)
+        elif present.get(alias) == version.number:
+            registry.delete_alias(alias)
 
 
-@contextmanager
-def _stages() -> Iterator[None]:
-    """MLflow warns that stages will go; the people who use them are told in docs/decisions/0007 what comes then."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=FutureWarning, message=".*[Mm]odel registry stages.*")
-        yield
+def _versions(registry: MlflowRegistry) -> list[Version]:
+    return sorted(map(_version, registry.versions()), key=lambda version: int(version.number), reverse=True)
 
 
-def _version(version: ModelVersion) -> Version:
-    tags = dict(version.tags or {})
-    with _stages():
-        stage: Stage = version.current_stage or "None"
+def _version(described: Mapping[str, Any]) -> Version:
+    tags = tags_of(described)
+    created_ms = int(described["creation_timestamp"])
     return Version(
-        number=str(version.version),
-        name=tags.get(VERSION_TAG) or version_name(int(version.creation_timestamp)),
-        stage=stage,
-        run_id=version.run_id or "",
+        number=str(described["version"]),
+        name=tags.get(VERSION_TAG) or version_name(created_ms),
+        stage=described.get("current_stage") or "None",
+        run_id=described.get("run_id") or "",
         bundle_hash=tags.get(BUNDLE_HASH_TAG, ""),
-        created_ms=int(version.creation_timestamp),
+        created_ms=created_ms,
     )

@@ -1,6 +1,7 @@
-"""MLflow as the serving process sees it: two questions over HTTP, without the mlflow package.
+"""MLflow's registry over HTTP, without the mlflow package, whose import takes seconds.
 
-Which version is in Production, and give me its bundle. MLflow answers both by itself, whoever moved the stage.
+The service asks which version is in Production and for its bundle; moves between stages are told here too, so that a
+rollback takes as long as its requests. MLflow answers all of it by itself.
 """
 
 from __future__ import annotations
@@ -91,15 +92,36 @@ class MlflowRegistry:
 
     def named_version(self, name: str) -> VersionRef | None:
         """Return the version of a name (v<YYYYMMDD>_<HHMMSS>), of several the newest, or None where there is none."""
+        return next((found for found in map(_reference, self.versions()) if found.name == name), None)
+
+    def versions(self) -> Iterator[Mapping[str, Any]]:
+        """Yield every version as MLflow describes it, the newest first."""
         query = {"filter": f"name='{self._model_name}'", "order_by": "version_number DESC", "max_results": _PAGE}
         while True:
             answer = self._json(f"{_API}/model-versions/search", query)
-            for version in map(_reference, answer.get("model_versions", [])):
-                if version.name == name:
-                    return version
+            yield from answer.get("model_versions", [])
             if not answer.get("next_page_token"):
-                return None
+                return
             query["page_token"] = answer["next_page_token"]
+
+    def transition(self, number: str, stage: str) -> None:
+        """Move a version, by MLflow's number, to a stage; nothing else moves."""
+        body = {"name": self._model_name, "version": number, "stage": stage, "archive_existing_versions": False}
+        self._send("POST", f"{_API}/model-versions/transition-stage", body)
+
+    def aliases(self) -> dict[str, str]:
+        """Return the number of the version that each alias of the model names."""
+        found = self._json(f"{_API}/registered-models/get", {"name": self._model_name})["registered_model"]
+        return {one["alias"]: str(one["version"]) for one in found.get("aliases", [])}
+
+    def set_alias(self, alias: str, number: str) -> None:
+        """Let an alias name a version."""
+        body = {"name": self._model_name, "alias": alias, "version": number}
+        self._send("POST", f"{_API}/registered-models/alias", body)
+
+    def delete_alias(self, alias: str) -> None:
+        """Take an alias away."""
+        self._send("DELETE", f"{_API}/registered-models/alias", {"name": self._model_name, "alias": alias})
 
     def download(self, version: VersionRef, directory: Path) -> None:
         """Write the bundle of a version into an empty `directory`, its bundle.json stamped with the version's name."""
@@ -141,6 +163,12 @@ class MlflowRegistry:
             raise self._unexpected(path, answer) from None
         return document
 
+    def _send(self, method: str, path: str, body: Mapping[str, Any]) -> None:
+        with self._errors(path):
+            answer = self._client.request(method, path, json=dict(body))
+        if answer.status_code != httpx.codes.OK:
+            raise self._unexpected(path, answer)
+
     @contextmanager
     def _errors(self, path: str) -> Iterator[None]:
         try:
@@ -169,8 +197,13 @@ def version_name(created_ms: int) -> str:
     return f"v{from_micros(created_ms * 1000):%Y%m%d_%H%M%S}"
 
 
+def tags_of(version: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tags of a version as MLflow describes it."""
+    return {tag["key"]: tag.get("value", "") for tag in version.get("tags", [])}
+
+
 def _reference(version: Mapping[str, Any]) -> VersionRef:
-    tags = {tag["key"]: tag.get("value", "") for tag in version.get("tags", [])}
+    tags = tags_of(version)
     return VersionRef(
         number=str(version["version"]),
         # A version that somebody registered by hand has no name of ours: its time of creation gives one.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 EXPERIMENT: Final = "fraud_training"
 MODEL_ARTIFACT: Final = "model"
+_VARIABLE: Final = "MLFLOW_TRACKING_URI"
 _PARENT_TAG: Final = "mlflow.parentRunId"
 _REQUIREMENTS: Final = ("mlflow", "numpy", "onnxruntime", "pandas", "pydantic")
 
@@ -88,10 +89,9 @@ def log_bundle(settings: Settings, run_id: str, bundle: Path) -> str:
     import mlflow
     from mlflow.pyfunc import log_model
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _tracking_at(settings.mlflow_tracking_uri):
         # MLflow asks for an input example and for type hints; the bundle's self-check stands in for both.
         warnings.simplefilter("ignore", UserWarning)
-        mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
         with mlflow.start_run(run_id=run_id):
             logged = log_model(
                 name=MODEL_ARTIFACT,
@@ -100,6 +100,21 @@ def log_bundle(settings: Settings, run_id: str, bundle: Path) -> str:
                 pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],
             )
     return str(logged.model_uri)
+
+
+@contextmanager
+def _tracking_at(uri: str) -> Iterator[None]:
+    """Let MLflow's fluent calls go to a server; MLflow writes it into the environment, where settings are read."""
+    import mlflow
+
+    before = os.environ.get(_VARIABLE)
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)
+        if before is None:
+            os.environ.pop(_VARIABLE, None)
 
 
 def _quieten() -> None:

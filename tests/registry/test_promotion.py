@@ -100,8 +100,12 @@ def test_stage_and_alias_move_together_and_every_move_is_told(registry_settings:
     assert aliases == {"champion": first.number}
 
 
-def test_the_service_and_mlflow_score_with_the_same_numbers(registry_settings: Settings, tmp_path: Path) -> None:
+def test_the_service_and_mlflow_score_with_the_same_numbers(
+    registry_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import mlflow
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry_settings.mlflow_tracking_uri)
 
     version = registered(registry_settings, tmp_path, "v20260103_000000", Log())
     move(registry_settings, version, "Production", actor="test", reason="passed", record=Log())
