@@ -19,8 +19,10 @@ import pytest
 import redis
 from sqlalchemy import Engine, text
 
+from sentinel_core.errors import StoreError
 from sentinel_core.settings import Settings
 from sentinel_core.stores.keys import Keys
+from sentinel_core.stores.streams import EventStreams
 from serving.recorder import HEARTBEAT, make_recorder
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -195,3 +197,24 @@ def test_killed_at_any_moment_it_loses_and_doubles_nothing(
     assert counts(engine) == (2100, 2100, 0)
     lines = [json.loads(line) for line in out.splitlines()]
     assert {"recorder started", "recorder stopped"} <= {line["event"] for line in lines}
+
+
+@pytest.mark.parametrize("name", ["read", "done"])
+def test_a_call_whose_reply_is_lost_is_made_good_at_once(
+    settings: Settings, engine: Engine, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    call, lost = getattr(EventStreams, name), iter((True,))
+
+    def cut_off(*arguments: Any, **options: Any) -> Any:
+        if name == "read" or not next(lost, False):
+            reply = call(*arguments, **options)
+            if name == "done" or not (reply and next(lost, False)):
+                return reply
+        raise StoreError("expected Redis, and got: the connection was cut.")
+
+    monkeypatch.setattr(EventStreams, name, cut_off)
+    feed(redis_client, settings, 0, 20)
+    with running(settings):
+        # Not after the half minute for which a consumer's entries are its own.
+        until("an empty stream", lambda: backlog(redis_client, settings) == 0, seconds=10)
+    assert counts(engine) == (20, 20, 0)
