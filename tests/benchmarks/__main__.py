@@ -24,6 +24,7 @@ BENCHMARKS = {
     "windows": "the Handbook's windows over its whole file, against pandas",
     "quality": "the three models on 100,000 generated rows: time, metrics, floors, the oracle beside them",
     "serving": "the service beside a BentoML service that does nothing, a plain one, and MLflow's server",
+    "endurance": "latency from 100 to a million known users, memory of a worker over a million transactions",
     "swap": "from a stage transition, and from `sentinel rollback`, to the model in every worker, under load",
     "stack": "from a clone to the first prediction, the second start, memory at rest, latency of the service",
 }

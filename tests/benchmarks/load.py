@@ -23,32 +23,40 @@ USERS: Final = 1000
 WARM_UP_SHARE: Final = 0.2
 
 
-def drive(url: str, path: str, *, clients: int, seconds: float, body: str, users: int = USERS) -> dict[str, Any]:
-    """Run this module as a process against `url` and return its figures."""
+def drive(
+    url: str, path: str, *, clients: int, seconds: float, body: str, users: int = USERS, mark: str = ""
+) -> dict[str, Any]:
+    """Run this module as a process against `url` and return its figures.
+
+    `mark` begins the ids of users and entities, which are new ones without it.
+    """
     command = [sys.executable, "-m", "tests.benchmarks.load", url, path, "--clients", str(clients)]
-    command += ["--seconds", str(seconds), "--body", body, "--users", str(users)]
+    command += ["--seconds", str(seconds), "--body", body, "--users", str(users), "--mark", mark]
     found: dict[str, Any] = json.loads(subprocess.check_output(command))
     return found
 
 
-def bodies(kind: str, users: int) -> Iterator[bytes]:
+def bodies(kind: str, users: int, mark: str = "") -> Iterator[bytes]:
     """Yield request bodies: `transaction`, `batch` of 100, `retry` (one transaction again and again) or `frame`."""
-    mark = secrets.token_hex(4)
+    run = secrets.token_hex(4)
+    mark = mark or run
     for number in count():
         if kind == "batch":
-            yield _json({"transactions": [_transaction(mark, 100 * number + place, users) for place in range(100)]})
+            yield _json(
+                {"transactions": [_transaction(run, mark, 100 * number + place, users) for place in range(100)]}
+            )
         elif kind == "frame":
             yield _json({"dataframe_split": {"columns": [f"f{n}" for n in range(37)], "data": [[0.1] * 37]}})
         elif kind == "row":
             yield _json({"values": [[0.1] * 37]})
         else:
-            yield _json(_transaction(mark, 0 if kind == "retry" else number, users))
+            yield _json(_transaction(run, mark, 0 if kind == "retry" else number, users))
 
 
-def _transaction(mark: str, number: int, users: int) -> dict[str, Any]:
+def _transaction(run: str, mark: str, number: int, users: int) -> dict[str, Any]:
     user = number * 7919 % users
     return {
-        "transaction_id": f"{mark}-{number}",
+        "transaction_id": f"{run}-{number}",
         "user_id": f"{mark}-user-{user}",
         "amount": 10 + number % 90,
         "merchant_id": f"{mark}-merchant-{number * 31 % 500}",
@@ -81,7 +89,7 @@ async def _client(host: str, port: int, path: str, body: Callable[[], bytes], un
 
 async def _main(arguments: argparse.Namespace) -> dict[str, Any]:
     url = urlsplit(arguments.url)
-    source = bodies(arguments.body, arguments.users)
+    source = bodies(arguments.body, arguments.users, arguments.mark)
     seen: list[tuple[float, float, int]] = []
     begun = time.perf_counter()
     until = begun + arguments.seconds
@@ -94,6 +102,7 @@ async def _main(arguments: argparse.Namespace) -> dict[str, Any]:
     warm = [one for one in seen if one[0] > begun + WARM_UP_SHARE * arguments.seconds]
     took = np.array([one[1] for one in warm]) * 1000
     return {
+        "sent": len(seen),
         "requests": len(warm),
         "errors": sum(one[2] != 200 for one in warm),
         "requests_per_s": round(len(warm) / ((1 - WARM_UP_SHARE) * arguments.seconds), 1),
@@ -112,4 +121,5 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--body", default="transaction", choices=("transaction", "batch", "retry", "frame", "row"))
     parser.add_argument("--users", type=int, default=USERS)
+    parser.add_argument("--mark", default="")
     print(json.dumps(asyncio.run(_main(parser.parse_args()))))

@@ -31,7 +31,7 @@ from tests.benchmarks.load import drive
 from tests.benchmarks.plain import COLUMNS
 from tests.conftest import Servers, running_servers
 from tests.registry.bundles import tiny_bundle
-from tests.serving.conftest import serving
+from tests.serving.conftest import Service, serving
 
 ROUNDS: Final = 3
 SECONDS: Final = 5.0
@@ -52,15 +52,14 @@ def run() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         home = Path(folder)
         servers = stack.enter_context(running_servers(home))
-        settings = _settings(home, servers)
         # One after the other: together they would not leave each other the two cores.
-        with serving(settings, workers=1) as ours:
+        with service_alone(home, servers) as ours:
             own = Rival(ours.url, "/api/v1/predict", "transaction")
             figures = {"ours": _loads(own)}
             retry, batch = Rival(ours.url, own.path, "retry"), Rival(ours.url, f"{own.path}/batch", "batch")
             figures["ours"]["cached_retry_1_client"] = _rounds(retry, clients=1)
             figures["ours"]["batch_of_100_1_client"] = _rounds(batch, clients=1)
-            figures["ours"]["worker_mb"] = max(_megabytes(one) for one in ours.workers())
+            figures["ours"]["worker_mb"] = max(megabytes(one) for one in ours.workers())
         for name, start in (("noop_bentoml", _noop), ("plain_bentoml", _plain), ("mlflow", _mlflow)):
             with start(home) as rival:
                 figures[name] = _loads(rival)
@@ -86,6 +85,13 @@ def _ratios(figures: dict[str, Any]) -> dict[str, float]:
         "ours_over_noop_bentoml_32_clients": round(rate("ours", 32) / rate("noop_bentoml", 32), 2),
         "transactions_per_s_in_batches": round(100 * figures["ours"]["batch_of_100_1_client"]["requests_per_s"]),
     }
+
+
+@contextmanager
+def service_alone(home: Path, servers: Servers) -> Iterator[Service]:
+    """Run the service with one worker and a small model, and its recorder."""
+    with serving(_settings(home, servers), workers=1) as running:
+        yield running
 
 
 def _settings(home: Path, servers: Servers) -> Settings:
@@ -176,5 +182,6 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _megabytes(process: psutil.Process) -> float:
+def megabytes(process: psutil.Process) -> float:
+    """Return the memory that a process has for itself."""
     return round(process.memory_full_info().uss / 1e6, 1)
