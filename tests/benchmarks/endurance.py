@@ -13,7 +13,7 @@ import numpy as np
 from sentinel_core.features.entities import RECORD, USER
 from sentinel_core.schema import to_micros
 from sentinel_core.settings import Settings
-from sentinel_core.stores.history_load import load_histories
+from sentinel_core.stores.histories import load_histories
 from sentinel_core.stores.redis_clients import make_client
 from tests.benchmarks.load import drive
 from tests.benchmarks.serving import megabytes, service_alone
