@@ -241,6 +241,23 @@ def test_a_worker_takes_on_so_many_requests_and_refuses_more_at_once(modelled: S
     play(modelled.model_copy(update={"max_requests": 2}), scene)
 
 
+def test_a_full_queue_refuses_before_the_body_is_read(modelled: Settings) -> None:
+    async def scene(http: httpx.AsyncClient, runtime: Runtime) -> None:
+        runtime.gate.queue_is_full = lambda: True
+
+        async def body() -> Any:
+            raise AssertionError("expected nobody to read the body")
+            yield b""
+
+        answer = await http.post("/api/v1/predict", content=body(), headers={"Content-Type": "application/json"})
+        refused(answer, 503, "overloaded")
+        assert answer.headers["retry-after"] == "1"
+        assert counted(runtime, "queue") == 1
+        assert (await http.get("/api/v1/model/info")).status_code == 200
+
+    play(modelled, scene)
+
+
 def test_transactions_beyond_the_queue_are_refused_and_not_recorded(modelled: Settings) -> None:
     async def scene(http: httpx.AsyncClient, runtime: Runtime) -> None:
         answers = await asyncio.gather(
