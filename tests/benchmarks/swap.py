@@ -59,10 +59,15 @@ def run() -> dict[str, Any]:
                     for version in pair:
                         _moved(service, version.name, lambda v=version: _sentinel(environment, "promote", v.name))
                     back = _moved(service, pair[0].name, lambda: _sentinel(environment, "rollback"))
+                quiet = []
+                for _ in range(3):
+                    _moved(service, pair[1].name, lambda: _sentinel(environment, "promote", pair[1].name))
+                    quiet.append(_moved(service, pair[0].name, lambda: _sentinel(environment, "rollback")))
         failed = sum(status != httpx.codes.OK for _, status, _ in load.answers)
         return {
             "from_the_call_of_a_transition_s": {"median": statistics.median(swaps), "most": max(swaps)},
             "from_the_call_of_sentinel_rollback_s": back,
+            "from_the_call_of_sentinel_rollback_without_load_s": statistics.median(quiet),
             "requests": len(load.answers),
             "failed": failed,
         }
