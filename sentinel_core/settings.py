@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sentinel_core.errors import SettingsError
 
 SECRETS_FILE: Final = "secrets.json"
+PolicyName = Literal["auto", "best_f1", "floor_margin", "alert_budget", "lowest_cost"]
 
 
 def _named(name: str) -> Any:
@@ -74,6 +75,11 @@ class Settings(BaseSettings):
     user_history_cap: int = Field(4096, ge=16, le=1_000_000)
     max_file_gb: float = Field(4.0, gt=0)
 
+    threshold_policy: PolicyName = "auto"
+    alerts_a_day: float = Field(100.0, gt=0)
+    cost_loss: float = Field(1.0, ge=0)
+    cost_fee: float = Field(15.0, ge=0)
+    cost_false_alarm: float = Field(10.0, gt=0)
     model_name: str = "fraud_detector"
     bundle: Path | None = None
     redis_namespace: str = Field("sentinel", pattern=r"^[A-Za-z0-9_.-]{1,64}$")

@@ -55,17 +55,18 @@ class InService:
         return self.bundle.score(self.bundle.select(vectors), categories)
 
     def predict(
-        self, transaction_id: str, score: float, milliseconds: float, *, degraded: bool = False
+        self, transaction_id: str, cents: int, score: float, milliseconds: float, *, degraded: bool = False
     ) -> dict[str, Any]:
-        """Turn a score into an answer, the fields of a `Prediction` but `cached`.
+        """Turn the score of an amount into an answer, the fields of a `Prediction` but `cached`.
 
         `degraded` says that the score was made without a history.
         """
+        decision = score >= self.bundle.threshold_at(cents)
         return {
             "transaction_id": transaction_id,
             "fraud_score": score,
-            "prediction": score >= self.bundle.threshold,
-            "confidence": self.bundle.confidence(score),
+            "prediction": decision,
+            "confidence": self.bundle.confidence(score, decision),
             "model_version": self.version,
             "inference_time_ms": round(milliseconds, 3),
             "degraded": degraded,

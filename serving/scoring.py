@@ -301,6 +301,7 @@ class Scorer:
                 item.identified,
                 model.predict(
                     item.identified.transaction_id,
+                    cents,
                     score,
                     (finished - item.started) * 1000,
                     degraded=degraded,
@@ -311,7 +312,9 @@ class Scorer:
                 answered_at=answered_at,
                 recorded=reply,
             )
-            for (item, _, reply), score, vector in zip(recorded, scores.tolist(), vectors.values, strict=True)
+            for (item, _, reply), cents, score, vector in zip(
+                recorded, events.cents.tolist(), scores.tolist(), vectors.values, strict=True
+            )
         ]
 
     def _reply(self, reply: CommitReply) -> dict[str, Any]:

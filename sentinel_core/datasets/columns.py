@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from sentinel_core.errors import ColumnError, DataError
+from sentinel_core.evaluation.judge import JUDGED
 from sentinel_core.schema import COLUMN, COLUMNS
 
-FLOOR_METRICS: Final = ("accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc")
+FLOOR_METRICS: Final = tuple(metric for metric in JUDGED if metric != "brier")
 """The metrics that a `[floors]` table may name."""
 REQUIRED: Final[tuple[str, ...]] = tuple(c.name for c in COLUMNS if c.required_in_data)
 _TABLES: Final = ("columns", "constants", "floors", "labelled_at")

@@ -1,4 +1,4 @@
-"""The six metrics of a fraud model, and the Brier score, from arrays.
+"""The metrics of a fraud model that need no more than labels and scores.
 
 `Ranking` sorts the scores once and then answers for any weights of the rows, which is what
 the bootstrap asks of it hundreds of times.
@@ -12,8 +12,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-METRICS: Final = ("accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "brier")
-"""Every metric, in the order of reports; Brier is the only one where less is better."""
+FALSE_POSITIVE_RATES: Final = {"recall_at_0.1pct_fpr": 0.001, "recall_at_1pct_fpr": 0.01}
+"""Recall where the threshold lets so many legitimate rows be alarmed, at most."""
+RANKING: Final = ("roc_auc", "pr_auc", *FALSE_POSITIVE_RATES)
+"""What the order of the scores decides alone, as `Ranking.figures` returns it."""
+METRICS: Final = ("accuracy", "precision", "recall", "f1", *RANKING, "brier")
+"""Every metric of `evaluate`, in the order of reports; Brier is the only one where less is better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +68,10 @@ def confusion(is_fraud: ArrayLike, decision: ArrayLike) -> Confusion:
 
 
 class Ranking:
-    """Labels in the order of their scores, ready for ROC-AUC and average precision under any row weights.
+    """Labels in the order of their scores, ready for what that order decides under any row weights.
 
-    Both need one running sum of the weights and then look only at the frauds. Ties count half for
-    ROC-AUC; for average precision rows of one score enter together, without interpolation.
+    All need one running sum of the weights and then look only at the frauds. Ties count half for
+    ROC-AUC; elsewhere rows of one score enter together, without interpolation.
     """
 
     def __init__(self, is_fraud: ArrayLike, score: ArrayLike) -> None:
@@ -81,8 +85,8 @@ class Ranking:
         self._frauds_above = np.searchsorted(self._frauds, self._above, side="left")
         self._frauds_upto = np.searchsorted(self._frauds, self._upto, side="left")
 
-    def areas(self, weight: NDArray[np.int64] | None = None) -> tuple[float, float]:
-        """Return (ROC-AUC, average precision) for row weights int64 [n] in the order of the input; None is 1 each.
+    def figures(self, weight: NDArray[np.int64] | None = None) -> dict[str, float]:
+        """Return the metrics of `RANKING` for row weights int64 [n] in the order of the input; None is 1 each.
 
         NaN where the weights leave only one class.
         """
@@ -93,25 +97,31 @@ class Ranking:
         frauds = np.concatenate(([0], np.cumsum(of_frauds)))
         positive, negative = int(frauds[-1]), int(rows[-1] - frauds[-1])
         if not positive or not negative:
-            return float("nan"), float("nan")
+            return dict.fromkeys(RANKING, float("nan"))
         rows_upto, frauds_upto = rows[self._upto], frauds[self._frauds_upto]
         legitimate_above = rows[self._above] - frauds[self._frauds_above]
-        legitimate_tied = rows_upto - frauds_upto - legitimate_above
-        beaten = negative - legitimate_above - 0.5 * legitimate_tied
-        roc_auc = float((of_frauds * beaten).sum() / (positive * negative))
+        legitimate_upto = rows_upto - frauds_upto
+        beaten = negative - 0.5 * (legitimate_above + legitimate_upto)
         # A group of weight 0 has frauds of weight 0: any divisor will do.
         precision = frauds_upto / np.maximum(rows_upto, 1)
-        return roc_auc, float((of_frauds * precision).sum() / positive)
+        return {
+            "roc_auc": float((of_frauds * beaten).sum() / (positive * negative)),
+            "pr_auc": float((of_frauds * precision).sum() / positive),
+            **{
+                name: float(of_frauds[legitimate_upto <= rate * negative].sum() / positive)
+                for name, rate in FALSE_POSITIVE_RATES.items()
+            },
+        }
 
 
 def roc_auc(is_fraud: ArrayLike, score: ArrayLike) -> float:
     """Return the probability that a fraud scores above a legitimate row, ties half; NaN with one class only."""
-    return Ranking(is_fraud, score).areas()[0]
+    return Ranking(is_fraud, score).figures()["roc_auc"]
 
 
 def average_precision(is_fraud: ArrayLike, score: ArrayLike) -> float:
     """Return PR-AUC as the sum of precision times the step in recall; NaN with one class only."""
-    return Ranking(is_fraud, score).areas()[1]
+    return Ranking(is_fraud, score).figures()["pr_auc"]
 
 
 def brier(is_fraud: ArrayLike, score: ArrayLike) -> float:
@@ -119,16 +129,17 @@ def brier(is_fraud: ArrayLike, score: ArrayLike) -> float:
     return float(np.mean((np.asarray(score, dtype=np.float64) - np.asarray(is_fraud, dtype=np.float64)) ** 2))
 
 
-def evaluate(is_fraud: ArrayLike, score: ArrayLike, threshold: float) -> dict[str, float]:
-    """Return every metric of `METRICS` for scores float [n], labels bool [n]; an alarm is score ≥ threshold."""
-    decided = confusion(is_fraud, np.asarray(score) >= threshold)
-    area, precision = Ranking(is_fraud, score).areas()
+def evaluate(is_fraud: ArrayLike, score: ArrayLike, threshold: ArrayLike) -> dict[str, float]:
+    """Return every metric of `METRICS` for scores float [n], labels bool [n]; an alarm is score ≥ threshold.
+
+    `threshold` is one for all rows, or float [n].
+    """
+    decided = confusion(is_fraud, np.asarray(score) >= np.asarray(threshold))
     return {
         "accuracy": decided.accuracy,
         "precision": decided.precision,
         "recall": decided.recall,
         "f1": decided.f1,
-        "roc_auc": area,
-        "pr_auc": precision,
+        **Ranking(is_fraud, score).figures(),
         "brier": brier(is_fraud, score),
     }

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sentinel_core.evaluation.bootstrap import Interval
+from sentinel_core.evaluation.judge import Interval
 from sentinel_core.evaluation.metrics import Ranking
 
 _SEEDS: Final = (0, 1)
@@ -33,8 +33,8 @@ class UserDraws:
     def average_precision(self, part: int, is_fraud: ArrayLike, score: ArrayLike) -> NDArray[np.float64]:
         """Return the average precision of a part's rows, then of each draw: float64 [1 + count], NaN without fraud."""
         ranking, user = Ranking(is_fraud, score), self._user[part]
-        drawn = [ranking.areas(times[user])[1] for times in self._times]
-        return np.array([ranking.areas()[1], *drawn])
+        drawn = [ranking.figures(times[user])["pr_auc"] for times in self._times]
+        return np.array([ranking.figures()["pr_auc"], *drawn])
 
 
 def paired_difference(

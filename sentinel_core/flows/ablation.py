@@ -68,7 +68,7 @@ def run_ablation(
     features = load_feature_set(settings, build_feature_set(settings, snapshot, progress=progress))
     progress("computing the proposals")
     names, values = _proposed(features.snapshot.frame(), settings)
-    own = training_data(features)
+    own = training_data(settings, features)
     data = replace(own, names=(*own.names, *names), values=np.concatenate((own.values, values), axis=1))
     variants = _variants(data, names, only)
     result = ablate(data, variants, seeds=seeds, folds=folds, train_rows=train_rows, progress=progress)

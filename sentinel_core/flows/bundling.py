@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,20 +15,21 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel_core.evaluation.bootstrap import Interval
 from sentinel_core.evaluation.curves import precision_recall, reliability, roc
+from sentinel_core.evaluation.judge import Interval
 from sentinel_core.evaluation.metrics import confusion
 from sentinel_core.features.catalog import CATALOGUE, FEATURE_NAMES
 from sentinel_core.flows.card import model_card
 from sentinel_core.flows.features import RISK as RISK_TABLE
 from sentinel_core.flows.features import FeatureSet
 from sentinel_core.registry import files
-from sentinel_core.registry.manifest import Calibration, Data, FeatureRef, Figure, Manifest, Part, Policy
+from sentinel_core.registry.manifest import Calibration, CostTerms, Data, FeatureRef, Figure, Manifest, Part, Policy
 from sentinel_core.reports import plots
 from sentinel_core.schema import from_micros
 from sentinel_core.settings import Settings
 from sentinel_core.training.export import to_skops
 from sentinel_core.training.fit import TrainedCandidate
+from sentinel_core.training.threshold import Choice
 
 REFERENCE_ROWS: Final = 50_000
 SELF_CHECK_ROWS: Final = 16
@@ -73,7 +75,7 @@ def write_report(folder: Path, features: FeatureSet, trained: TrainedCandidate, 
     )
     plots.plot_roc(folder / "roc.png", roc(fraud, score), heading)
     plots.plot_reliability(folder / "reliability.png", reliability(fraud, score), heading)
-    decision = np.asarray(score >= trained.threshold)
+    decision = score >= trained.choice.at(features.cents[test])
     plots.plot_confusion(folder / "confusion_matrix.png", confusion(fraud, decision), heading)
     (folder / files.CARD).write_text(model_card(manifest, trained), encoding="utf-8")
 
@@ -93,7 +95,7 @@ def _manifest(
             smoothing=trained.calibration.smoothing,
         ),
         threshold=trained.threshold,
-        policy=Policy(name=trained.choice.policy, figures=dict(trained.choice.figures)),
+        policy=_policy(trained.choice),
         metrics={part: _figures(metrics) for part, metrics in trained.metrics.items()},
         parts={part: _part(features, rows) for part, rows in trained.split.parts().items()},
         data=Data(
@@ -110,6 +112,11 @@ def _manifest(
         libraries={name: version(name) for name in LIBRARIES},
         created_at=now.isoformat(),
     )
+
+
+def _policy(choice: Choice) -> Policy:
+    costs = CostTerms(**asdict(choice.costs)) if choice.costs else None
+    return Policy(name=choice.policy, figures=dict(choice.figures), costs=costs)
 
 
 def _figures(metrics: Mapping[str, Interval]) -> dict[str, Figure]:

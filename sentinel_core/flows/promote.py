@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sentinel_core.evaluation.bootstrap import Interval
+from sentinel_core.evaluation.judge import Interval
 from sentinel_core.evaluation.metrics import evaluate
 from sentinel_core.flows import Progress, silent
 from sentinel_core.flows.features import load_feature_set
@@ -86,7 +86,7 @@ def _baselines(settings: Settings, registered: Mapping[str, Any]) -> dict[str, f
     """PR-AUC on the test part of the amount alone, and of a plain logistic regression where that is not the model."""
     best = registered["best"]
     features = load_feature_set(settings, best["features"])
-    data = training_data(features)
+    data = training_data(settings, features)
     split = time_split(data.time, data.is_fraud, data.known_at, as_of=data.as_of, label_delay=data.label_delay)
     amounts = features.cents[split.test].astype(np.float64)
     baselines = {"the amount alone": evaluate(data.fraud_at(split.test), amounts, np.inf)["pr_auc"]}

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from sentinel_core.evaluation.costs import Costs
 from sentinel_core.features.catalog import FEATURE_NAMES
 from sentinel_core.flows import Progress, silent
 from sentinel_core.flows.bundling import write_bundle, write_report
@@ -21,6 +22,7 @@ from sentinel_core.training.data import TrainingData
 from sentinel_core.training.fit import TrainedCandidate
 from sentinel_core.training.fit import train_candidate as fit
 from sentinel_core.training.gate import profile_floors
+from sentinel_core.training.threshold import Policy
 
 FACTS: Final = "facts.json"
 BUNDLE: Final = "bundle"
@@ -49,7 +51,7 @@ def train_candidate(
     ):
         trained = fit(
             name,
-            training_data(features),
+            training_data(settings, features),
             seed=seed,
             hyperparameters=hyperparameters,
             progress=lambda step: progress(f"{name}: {step}"),
@@ -80,8 +82,8 @@ def train_candidate(
     }
 
 
-def training_data(features: FeatureSet) -> TrainingData:
-    """Hand a feature set to training, under the clock and the label delay of its snapshot."""
+def training_data(settings: Settings, features: FeatureSet) -> TrainingData:
+    """Hand a feature set to training, under the clock, label delay and floors of its snapshot and our policy."""
     manifest = features.snapshot.manifest
     return TrainingData(
         names=FEATURE_NAMES,
@@ -91,11 +93,19 @@ def training_data(features: FeatureSet) -> TrainingData:
         time=features.time,
         is_fraud=features.is_fraud,
         known_at=features.known_at,
+        cents=features.cents,
         as_of=to_micros(features.snapshot.as_of),
         label_delay=int(manifest["label_delay_days"] * 86_400 * MICROS_PER_SECOND),
         is_fraud_true=features.is_fraud_true,
         floors=profile_floors(manifest["profile"], manifest["floors"]),
+        policy=threshold_policy(settings),
     )
+
+
+def threshold_policy(settings: Settings) -> Policy:
+    """Return how scores become decisions here."""
+    costs = Costs(settings.cost_loss, settings.cost_fee, settings.cost_false_alarm)
+    return Policy(settings.threshold_policy, settings.alerts_a_day, costs)
 
 
 def read_facts(folder: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinel_core.errors import BundleError
+from sentinel_core.evaluation.costs import Costs
 from sentinel_core.features.catalog import POSITION, feature
 from sentinel_core.features.encoding import Encoder
 from sentinel_core.features.risk import RiskTable
@@ -52,11 +53,16 @@ class LoadedBundle:
     risk: RiskTable
     columns: NDArray[np.intp]
     session: onnxruntime.InferenceSession
+    costs: Costs | None = None
 
     @property
     def threshold(self) -> float:
-        """The calibrated score from which (inclusive) a transaction counts as fraud."""
+        """The calibrated score from which (inclusive) a transaction counts as fraud; see `threshold_at`."""
         return self.manifest.threshold
+
+    def threshold_at(self, cents: int) -> float:
+        """Return the threshold of an amount: the same for all, but where the policy weighs costs."""
+        return float(self.costs.threshold(cents)) if self.costs else self.manifest.threshold
 
     def select(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Take the bundle's features, in its order, from catalogue vectors float32 [n, len(FEATURE_NAMES)]."""
@@ -71,13 +77,10 @@ class LoadedBundle:
         matrix = self.encoder.transform(values, categories)
         return self.calibration(raw_scores(self.session, matrix))
 
-    def decide(self, scores: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return whether each score reaches the threshold."""
-        return scores >= self.threshold
-
-    def confidence(self, score: float) -> Confidence:
+    @staticmethod
+    def confidence(score: float, decision: bool) -> Confidence:
         """Say how probable it is that the decision on `score` is right: low < .7 ≤ medium < .9 ≤ high."""
-        right = score if score >= self.threshold else 1.0 - score
+        right = score if decision else 1.0 - score
         if right < LOW:
             return "low"
         return "medium" if right < HIGH else "high"
@@ -105,6 +108,7 @@ def load_bundle(directory: Path) -> LoadedBundle:
         risk=RiskTable.from_bytes(files[RISK]),
         columns=_columns(manifest),
         session=open_session(files[MODEL]),
+        costs=Costs(**manifest.policy.costs.model_dump()) if manifest.policy.costs else None,
     )
     _self_check(loaded, SelfCheck.from_json(files[SELFCHECK].decode("utf-8")))
     return loaded

@@ -49,11 +49,20 @@ class Part(_Strict):
     last: str
 
 
+class CostTerms(_Strict):
+    """The parameters of `sentinel_core.evaluation.costs.Costs`."""
+
+    loss: float = Field(ge=0)
+    fee: float = Field(ge=0)
+    false_alarm: float = Field(gt=0)
+
+
 class Policy(_Strict):
-    """How the threshold was chosen, and on what."""
+    """How the threshold was chosen, and on what; with `costs` it moves with the amount of a transaction."""
 
     name: str
     figures: dict[str, float] = Field(default_factory=dict)
+    costs: CostTerms | None = None
 
 
 class Data(_Strict):

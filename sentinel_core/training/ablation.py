@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from sentinel_core.errors import TrainingError
-from sentinel_core.evaluation.bootstrap import Interval
+from sentinel_core.evaluation.judge import Interval
 from sentinel_core.evaluation.paired import UserDraws, paired_difference
 from sentinel_core.features.encoding import fit_encoder
 from sentinel_core.training.candidates import candidate

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sentinel_core.evaluation.judge import Scored
+from sentinel_core.training.threshold import Policy
+
 Rows = NDArray[np.intp]
 Categories = Mapping[str, NDArray[Any]]
 
@@ -18,10 +21,11 @@ class TrainingData:
     """One row a transaction, in arrival order; n rows, k features.
 
     `values` float32 [n, k] in the order of `names`; `categories` object [n] (text or None) for each raw category that
-    the data has; `user` any id [n]; `time` and `known_at` int64 µs [n]; `is_fraud` int8 [n], -1 where unknown;
+    the data has; `user` any id [n]; `time` and `known_at` int64 µs [n]; `cents` int64 [n]; `is_fraud` int8 [n], -1
+    where unknown;
     `is_fraud_true` int8 [n] or None, the labels without the reporters' errors, which only generated data
     has. `as_of` is training's clock (µs): a label that became known later does not count. `floors` are those of the
-    data's profile: the threshold is chosen by them.
+    data's profile; the threshold is chosen by them and by `policy`.
     """
 
     names: tuple[str, ...]
@@ -31,10 +35,12 @@ class TrainingData:
     time: NDArray[np.int64]
     is_fraud: NDArray[np.int8]
     known_at: NDArray[np.int64]
+    cents: NDArray[np.int64]
     as_of: int
     label_delay: int
     is_fraud_true: NDArray[np.int8] | None = None
     floors: Mapping[str, float] = field(default_factory=dict)
+    policy: Policy = field(default_factory=Policy)
 
     def values_at(self, rows: Rows) -> NDArray[np.float32]:
         """Return the vectors of rows, float32 [len(rows), k], in memory."""
@@ -48,3 +54,7 @@ class TrainingData:
         """Return the observed labels of labelled rows, bool [len(rows)]."""
         fraud: NDArray[np.bool_] = self.is_fraud[rows] == 1
         return fraud
+
+    def scored(self, rows: Rows, score: NDArray[np.float64]) -> Scored:
+        """Put scores float64 [len(rows)] beside the observed labels, users, times and amounts of labelled rows."""
+        return Scored(self.fraud_at(rows), score, self.user[rows], self.time[rows], self.cents[rows])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from sentinel_core.errors import TrainingError
-from sentinel_core.evaluation.bootstrap import Interval, intervals
+from sentinel_core.evaluation.judge import Interval, intervals
 from sentinel_core.features.encoding import Encoder, fit_encoder
 from sentinel_core.training.calibrate import Platt, fit_platt
 from sentinel_core.training.candidates import Candidate, candidate
@@ -125,7 +125,7 @@ def _train(
     raw = {part: raw_scores(session, rows) for part, rows in scored.items()}
     calibration = fit_platt(raw["calibrate"], data.fraud_at(split.calibrate))
     scores = {part: calibration(outputs) for part, outputs in raw.items()}
-    choice = choose_threshold(data.fraud_at(split.calibrate), scores["calibrate"], data.floors)
+    choice = choose_threshold(data.scored(split.calibrate, scores["calibrate"]), data.policy, data.floors)
     return TrainedCandidate(
         algorithm=chosen.name,
         estimator=estimator,
@@ -137,7 +137,7 @@ def _train(
         seed=seed,
         split=split,
         rows=len(train),
-        metrics=watch("judge", lambda: _judge(data, split, scores, choice.threshold, seed)),
+        metrics=watch("judge", lambda: _judge(data, split, scores, choice, seed)),
         cross_validation=watch(
             "cross-validate",
             lambda: _folds(chosen, chosen.estimator(used, seed), encoder, data, split, folds=folds, seed=seed),
@@ -196,20 +196,14 @@ def _encode(encoder: Encoder, data: TrainingData, rows: Rows) -> NDArray[np.floa
 
 
 def _judge(
-    data: TrainingData, split: Split, scores: Mapping[str, NDArray[np.float64]], threshold: float, seed: int
+    data: TrainingData, split: Split, scores: Mapping[str, NDArray[np.float64]], choice: Choice, seed: int
 ) -> dict[str, dict[str, Interval]]:
     """Judge each part against observed labels, and the test part against true ones where they are known."""
-    labels = {part: (data.is_fraud[split.parts()[part]] == 1, part) for part in scores}
+    rows = {part: data.scored(split.parts()[part], score) for part, score in scores.items()}
     if data.is_fraud_true is not None:
-        labels["test_true"] = (data.is_fraud_true[split.test] == 1, "test")
+        rows["test_true"] = replace(rows["test"], is_fraud=data.is_fraud_true[split.test] == 1)
+    costs = data.policy.costs
     return {
-        name: intervals(
-            fraud,
-            scores[part],
-            threshold,
-            data.user[split.parts()[part]],
-            count=BOOTSTRAP_DRAWS,
-            seed=seed,
-        )
-        for name, (fraud, part) in labels.items()
+        part: intervals(of_part, choice.at(of_part.cents), costs, count=BOOTSTRAP_DRAWS, seed=seed)
+        for part, of_part in rows.items()
     }

@@ -11,8 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from sentinel_core.errors import TrainingError
-from sentinel_core.evaluation.bootstrap import Interval
-from sentinel_core.evaluation.metrics import METRICS
+from sentinel_core.evaluation.judge import JUDGED, Interval
 
 SYNTHETIC_FLOORS: Final[Mapping[str, float]] = {"roc_auc": 0.90, "precision": 0.80, "recall": 0.85, "f1": 0.82}
 """Floors of generated data; a figure must lie above."""
@@ -63,10 +62,10 @@ def judge_floors(profile: str, floors: Mapping[str, float], metrics: Mapping[str
 
     Raises `TrainingError` for a floor of a metric that does not exist.
     """
-    unknown = sorted(set(floors) - set(METRICS))
+    unknown = sorted(set(floors) - set(JUDGED))
     if unknown:
         raise TrainingError(
-            f"expected floors for metrics of {', '.join(METRICS)}, got {', '.join(unknown)}.",
+            f"expected floors for metrics of {', '.join(JUDGED)}, got {', '.join(unknown)}.",
             remedy="Correct [floors] in the column map.",
         )
     checks = tuple(_check(name, metrics[name], metrics[name].value, bound) for name, bound in floors.items())

@@ -45,6 +45,7 @@ def run() -> dict[str, Any]:
         time=events.time,
         is_fraud=is_fraud,
         known_at=known_at,
+        cents=events.cents,
         as_of=to_micros(END),
         label_delay=delay_us,
         is_fraud_true=frame["is_fraud_true"].astype("int8").to_numpy(),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn import metrics as oracle
 
+from sentinel_core.evaluation import metrics
 from sentinel_core.evaluation.metrics import METRICS, Confusion, Ranking, brier, confusion, evaluate
 
 # Few distinct scores, so that ties between the classes are the rule.
@@ -45,8 +47,23 @@ def test_every_metric_is_scikit_learns(rows: list[tuple[bool, int, int]]) -> Non
 def test_a_weight_counts_as_that_many_copies_of_the_row(rows: list[tuple[bool, int, int]]) -> None:
     fraud, score, weight = _arrays(rows)
     copied = np.repeat(np.arange(len(fraud)), weight)
-    expected = Ranking(fraud[copied], score[copied]).areas()
-    assert Ranking(fraud, score).areas(weight) == pytest.approx(expected, nan_ok=True)
+    expected = Ranking(fraud[copied], score[copied]).figures()
+    assert Ranking(fraud, score).figures(weight) == pytest.approx(expected, nan_ok=True)
+
+
+@given(SCORED, st.sampled_from([0.001, 0.01, 0.3]))
+def test_recall_at_a_false_positive_rate_is_that_of_the_loosest_threshold_within_it(
+    rows: list[tuple[bool, int, int]], rate: float
+) -> None:
+    fraud, score, _ = _arrays(rows)
+    assume(fraud.any() and not fraud.all())
+    expected = max(
+        ((score >= t) & fraud).sum() / fraud.sum()
+        for t in [*score, np.inf]
+        if ((score >= t) & ~fraud).sum() <= rate * (~fraud).sum()
+    )
+    with patch.dict(metrics.FALSE_POSITIVE_RATES, {"recall_at_1pct_fpr": rate}):
+        assert evaluate(fraud, score, 0.5)["recall_at_1pct_fpr"] == pytest.approx(expected)
 
 
 def test_without_alarms_precision_and_f1_are_zero() -> None:

@@ -13,7 +13,7 @@ import pytest
 from sentinel_core.errors import BundleError
 from sentinel_core.features.catalog import CATALOGUE, FEATURE_NAMES
 from sentinel_core.registry.bundle import load_bundle, stamp
-from sentinel_core.registry.manifest import Calibration, FeatureRef
+from sentinel_core.registry.manifest import Calibration, CostTerms, FeatureRef, Policy
 from tests.registry.bundles import CATEGORIES, tiny_bundle, vectors
 
 HEAVY = ("pandas", "sklearn", "mlflow", "onnx", "skl2onnx", "pyarrow", "matplotlib", "scipy")
@@ -26,10 +26,18 @@ def test_a_loaded_bundle_scores_decides_and_says_how_sure_it_is(tmp_path: Path) 
     scores = bundle.score(bundle.select(values), CATEGORIES)
     z = values[:, FEATURE_NAMES.index("amount_log")] - 3 + np.array([0, 2, 0])
     assert scores == pytest.approx(1 / (1 + np.exp(-z)), abs=2e-4)
-    assert list(bundle.decide(np.array([0.39, 0.4]))) == [False, True]
-    assert [bundle.confidence(s) for s in (0.05, 0.2, 0.39, 0.4, 0.7, 0.95)] == [
+    assert bundle.threshold_at(1_00) == bundle.threshold_at(10_000_00) == 0.4
+    assert [bundle.confidence(s, s >= 0.4) for s in (0.05, 0.2, 0.39, 0.4, 0.7, 0.95)] == [
         "high", "medium", "low", "low", "medium", "high",
     ]  # fmt: skip
+
+
+def test_where_the_policy_weighs_costs_a_high_amount_is_declined_at_a_lower_score(tmp_path: Path) -> None:
+    policy = Policy(name="lowest_cost", costs=CostTerms(loss=1.0, fee=0.0, false_alarm=10.0))
+    tiny_bundle(tmp_path / "b", policy=policy)
+    bundle = load_bundle(tmp_path / "b")
+    assert bundle.threshold_at(10_00) == pytest.approx(0.5)
+    assert bundle.threshold_at(990_00) == pytest.approx(0.01)
 
 
 def test_a_row_scores_alone_as_it_does_in_a_batch(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sentinel_core.errors import TrainingError
-from sentinel_core.evaluation.bootstrap import Interval
+from sentinel_core.evaluation.judge import Interval
 from sentinel_core.training.gate import SYNTHETIC_FLOORS, judge_baselines, judge_floors
 
 GOOD = {name: Interval(bound + 0.01, bound - 0.05, bound + 0.05) for name, bound in SYNTHETIC_FLOORS.items()}

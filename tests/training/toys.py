@@ -37,6 +37,7 @@ def toy(rows: int = 4000, *, seed: int = 0, fraud_rate: float = 0.08, days: int 
         "time": time,
         "is_fraud": fraud.astype(np.int8),
         "known_at": time + 3 * DAY,
+        "cents": np.round(values[:, 0].astype(np.float64) * 100).astype(np.int64),
         "as_of": START + days * DAY,
         "label_delay": 3 * DAY,
     }
