@@ -34,6 +34,7 @@ PARAMS = {
         minItems=1,
         description="Candidates to train and compare",
     ),
+    "search": Param(True, type="boolean", description="Search settings inside the train part; else the defaults"),
 }
 
 
@@ -75,7 +76,8 @@ def fraud_training() -> None:
         from sentinel_core.flows.train import train_candidate
         from sentinel_core.settings import load_settings
 
-        return train_candidate(load_settings(), job, seed=params["seed"], now=datetime.now(UTC), progress=print)
+        how = {"seed": params["seed"], "searched": params["search"]}
+        return train_candidate(load_settings(), job, **how, now=datetime.now(UTC), progress=print)
 
     @task
     def evaluate(candidates: list[dict[str, Any]]) -> dict[str, Any]:

@@ -47,10 +47,11 @@ class TrainingPipeline:
         hyperparams: Mapping[str, Any] | None = None,
         *,
         seed: int = 0,
+        searched: bool = True,
     ) -> dict[str, Any]:
         """Train on generated transactions; arguments and result as for `run_on`."""
         request = Request(rows=n_samples, fraud_rate=fraud_rate, seed=seed)
-        return self.run_on(request, models=model_type, hyperparams=hyperparams)
+        return self.run_on(request, models=model_type, hyperparams=hyperparams, searched=searched)
 
     def run_on(
         self,
@@ -58,11 +59,13 @@ class TrainingPipeline:
         *,
         models: str | Sequence[str] | None = None,
         hyperparams: Mapping[str, Any] | None = None,
+        searched: bool = True,
     ) -> dict[str, Any]:
         """Train one or several models on what `request` names.
 
-        `hyperparams` replace defaults of the model; for several models they are given by the model's name. Returns
-        what `promote_if_good` does, with the Bento's tag and the seconds of each step. Raises what the steps raise.
+        `hyperparams` replace defaults of the model; for several models they are given by the model's name. Where none
+        are given, settings are searched inside the train part. Returns what `promote_if_good` does, with the Bento's
+        tag and the seconds of each step. Raises what the steps raise.
         """
         names = [models] if isinstance(models, str) else list(models or MODELS)
         by_model = {names[0]: hyperparams or {}} if len(names) == 1 else dict(hyperparams or {})
@@ -73,7 +76,7 @@ class TrainingPipeline:
         jobs = step("features", build_features, settings, snapshot, models=names, progress=tell)
         candidates = []
         for job in jobs:
-            how = {"seed": request.seed, "hyperparameters": by_model.get(job["model"])}
+            how = {"seed": request.seed, "hyperparameters": by_model.get(job["model"]), "searched": searched}
             name = f"train {job['model']}"
             candidates.append(step(name, train_candidate, settings, job, **how, now=now(), progress=tell))
         comparison = step("evaluate", compare, settings, candidates, progress=tell)

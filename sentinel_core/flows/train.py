@@ -36,11 +36,12 @@ def train_candidate(
     now: datetime,
     seed: int = 0,
     hyperparameters: Mapping[str, Any] | None = None,
+    searched: bool = True,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Train the candidate of a job {"features", "model", "run"}; return the job with {"run_id", "mlflow_url", …}.
 
-    Bundle, report and facts lie in SENTINEL_HOME/candidates/<run_id>, and are logged in a run of MLflow nested in the
+    Its settings are searched where none are given. Bundle, report and facts lie in SENTINEL_HOME/candidates/<run_id>, and are logged in a run of MLflow nested in the
     pipeline's. Raises `TrainingError` where the data cannot carry the model.
     """
     name, commit = str(job["model"]), git_commit()
@@ -54,6 +55,7 @@ def train_candidate(
             training_data(settings, features),
             seed=seed,
             hyperparameters=hyperparameters,
+            searched=searched,
             progress=lambda step: progress(f"{name}: {step}"),
         )
         folder = settings.home / "candidates" / run_id
@@ -67,7 +69,7 @@ def train_candidate(
             run_id,
             params={**trained.hyperparameters, "model": name, "seed": seed, "rows": trained.rows},
             metrics=_metrics(trained),
-            tags={"bundle_hash": manifest.bundle_hash},
+            tags={"bundle_hash": manifest.bundle_hash, **({"search": trained.search.note} if trained.search else {})},
         )
         log_files(settings, run_id, folder / REPORT)
         model_uri = log_bundle(settings, run_id, folder / BUNDLE)
@@ -126,6 +128,7 @@ def _facts(trained: TrainedCandidate) -> dict[str, Any]:
         "sizes": {part: len(rows) for part, rows in trained.split.parts().items()},
         "cross_validation": {name: list(figures) for name, figures in trained.cross_validation.items()},
         "hyperparameters": dict(trained.hyperparameters),
+        "search": asdict(trained.search) if trained.search else None,
         "seconds": dict(trained.seconds),
         "onnx_difference": trained.onnx_difference,
     }

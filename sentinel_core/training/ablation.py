@@ -22,7 +22,7 @@ from sentinel_core.features.encoding import fit_encoder
 from sentinel_core.training.candidates import candidate
 from sentinel_core.training.data import Rows, TrainingData
 from sentinel_core.training.folds import Fold, forward_folds
-from sentinel_core.training.sampling import thin_legitimate
+from sentinel_core.training.sampling import thin_legitimate, whole_users
 
 MODEL: Final = "gradient_boosting"
 SMALLER: Final[Mapping[str, Any]] = {"max_iter": 100, "learning_rate": 0.1}
@@ -94,7 +94,7 @@ def ablate(
     parts = forward_folds(
         data.time, data.is_fraud, data.known_at, as_of=data.as_of, label_delay=data.label_delay, folds=folds
     )
-    judged = [_whole_users(data.user, fold.judge) for fold in parts]
+    judged = [whole_users(fold.judge, data.user, JUDGE_ROWS) for fold in parts]
     draws = UserDraws([data.user[rows] for rows in judged], count=DRAWS, seed=0)
     inputs = _Inputs(data, variants)
     precision = np.full((1 + len(variants), len(parts), seeds, 1 + DRAWS), np.nan)
@@ -182,13 +182,6 @@ def _binned(matrix: NDArray[np.float32], bins: list[NDArray[np.float64]]) -> NDA
 
 def _with(values: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.concatenate((values, noise[:, np.newaxis]), axis=1)
-
-
-def _whole_users(user: NDArray[Any], rows: Rows) -> Rows:
-    """Keep every n-th user in order of their ids, n so that about `JUDGE_ROWS` rows are left; they stay in order."""
-    _, number = np.unique(user[rows], return_inverse=True)
-    kept: Rows = rows[number % -(-len(rows) // JUDGE_ROWS) == 0]
-    return kept
 
 
 def _finding(variant: Variant, own: NDArray[np.float64], other: NDArray[np.float64], seconds: float) -> Finding:

@@ -20,7 +20,8 @@ class Candidate:
     """One kind of model.
 
     `make(**hyperparameters)` gives the unfitted estimator. `row_budget` bounds the training rows and `fold_budget`
-    those of the cross-validation (see `sampling`); `aliases` maps other spellings of hyperparameters.
+    those of the cross-validation (see `sampling`); `space` holds the values that `search` draws from; `aliases` maps
+    other spellings of hyperparameters.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Candidate:
     scaling: Scaling
     row_budget: int
     fold_budget: int
+    space: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
 
     def hyperparameters(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -45,7 +47,8 @@ class Candidate:
                     + (f" Did you mean {near[0]!r}?" if near else ""),
                     remedy=f"It has {', '.join(sorted(set(known) - _OURS))}.",
                 )
-            chosen[name] = value
+            # JSON and TOML know no whole numbers as keys.
+            chosen[name] = {int(k): v for k, v in value.items()} if isinstance(value, Mapping) else value
         return chosen
 
     def estimator(self, hyperparameters: Mapping[str, Any], seed: int) -> Any:
@@ -75,6 +78,9 @@ def _logistic_regression(**hyperparameters: Any) -> Any:
     return LogisticRegression(**hyperparameters)
 
 
+WEIGHTS: Final = ("balanced", None, {0: 1.0, 1: 5.0}, {0: 1.0, 1: 20.0})
+"""Class weights that are searched: those of equal classes, none, and two between."""
+
 CANDIDATES: Final[Mapping[str, Candidate]] = {
     candidate.name: candidate
     for candidate in (
@@ -86,6 +92,12 @@ CANDIDATES: Final[Mapping[str, Candidate]] = {
             scaling="none",
             row_budget=150_000,
             fold_budget=12_000,
+            space={
+                "max_depth": (10, 20, None),
+                "min_samples_leaf": (1, 2, 5, 10),
+                "max_features": ("sqrt", 0.3),
+                "class_weight": WEIGHTS,
+            },
         ),
         # Histogram boosting loses where its quantile bins hide the tail of an amount; weighted by class, half of the
         # quantiles' mass is fraud, and the bins lie where the frauds are (scikit-learn 1.9 bins by weight).
@@ -104,6 +116,13 @@ CANDIDATES: Final[Mapping[str, Candidate]] = {
             scaling="none",
             row_budget=400_000,
             fold_budget=12_000,
+            space={
+                "learning_rate": (0.03, 0.05, 0.1),
+                "max_leaf_nodes": (7, 15, 31),
+                "l2_regularization": (1.0, 10.0, 50.0),
+                "max_features": (0.3, 0.5, 1.0),
+                "class_weight": WEIGHTS,
+            },
             aliases={"n_estimators": "max_iter"},
         ),
         Candidate(
@@ -114,6 +133,7 @@ CANDIDATES: Final[Mapping[str, Candidate]] = {
             scaling="standard",
             row_budget=400_000,
             fold_budget=12_000,
+            space={"C": (0.01, 0.1, 1.0, 10.0), "class_weight": WEIGHTS},
         ),
     )
 }

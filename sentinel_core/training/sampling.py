@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,6 +39,16 @@ def natural_sample(rows: Rows, fraud: NDArray[np.bool_], budget: int, seed: int)
         if len(group)
     ]
     return _ordered(rows, kept)
+
+
+def whole_users(rows: Rows, user: NDArray[Any], budget: int) -> Rows:
+    """Keep every n-th user in order of their ids, n so that about `budget` rows are left; they stay in order.
+
+    `user` is any id of every row there is.
+    """
+    _, number = np.unique(user[rows], return_inverse=True)
+    kept: Rows = rows[number % -(-len(rows) // budget) == 0]
+    return kept
 
 
 def _ordered(rows: Rows, groups: list[Rows]) -> Rows:

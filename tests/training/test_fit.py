@@ -14,7 +14,7 @@ from sentinel_core.errors import TrainingError
 from sentinel_core.evaluation.judge import JUDGED
 from sentinel_core.evaluation.metrics import METRICS, evaluate
 from sentinel_core.training.candidates import CANDIDATES
-from sentinel_core.training.crossval import cross_validate
+from sentinel_core.training.crossval import cross_validate, out_of_fold
 from sentinel_core.training.export import check_agreement, from_skops, to_onnx, to_skops
 from sentinel_core.training.fit import TrainedCandidate, train_candidate
 from sentinel_core.training.onnx_model import open_session, raw_scores
@@ -26,6 +26,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "gradient_boosting": {"max_iter": 20},
     "logistic_regression": {},
 }
+SETTINGS = {name: CANDIDATES[name].hyperparameters(given) for name, given in SMALL.items()}
 DATA = toy(is_fraud_true=toy().is_fraud)
 
 
@@ -137,9 +138,24 @@ def test_the_number_of_trees_has_one_name_for_both_ensembles() -> None:
 
 
 def test_fewer_frauds_than_folds_is_an_error() -> None:
-    matrix, fraud = np.zeros((50, 1), np.float32), np.arange(50) < 3
-    with pytest.raises(TrainingError, match="at least 5 frauds for 5 folds, got 3 in 50"):
-        cross_validate(DummyClassifier, matrix, fraud, folds=5, seed=0)
+    few = np.where(DATA.is_fraud == 1, np.cumsum(DATA.is_fraud == 1) <= 3, 0).astype(np.int8)
+    rows = np.arange(len(few))
+    chosen = CANDIDATES["logistic_regression"]
+    with pytest.raises(TrainingError, match="at least 5 users for 5 folds, got 3 frauds of 3 users"):
+        cross_validate(chosen, replace(DATA, is_fraud=few), rows, chosen.hyperparameters(), folds=5, seed=0)
+
+
+def test_no_fold_learns_from_the_users_that_it_judges() -> None:
+    # The input is the user, and half of the users are fraudsters: memory of users is all there is to learn.
+    user = DATA.user.astype(np.int64)
+    crook = np.random.default_rng(5).random(user.max() + 1) < 0.5
+    values = DATA.values.copy()
+    values[:] = 0
+    values[:, 0] = user
+    data = replace(DATA, values=values, is_fraud=crook[user].astype(np.int8), categories={})
+    chosen = CANDIDATES["random_forest"]
+    score, _ = out_of_fold(chosen, data, np.arange(len(user)), SETTINGS["random_forest"], folds=5, seed=0)
+    assert abs(evaluate(data.is_fraud == 1, score, 0.5)["roc_auc"] - 0.5) < 0.15
 
 
 def test_an_export_that_disagrees_is_refused_with_the_difference() -> None:

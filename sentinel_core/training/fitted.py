@@ -1,0 +1,81 @@
+"""A candidate fitted on rows: its encoder, its estimator, and what scikit-learn said about the fit."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentinel_core.errors import TrainingError
+from sentinel_core.features.encoding import Encoder, fit_encoder
+from sentinel_core.training.candidates import Candidate
+from sentinel_core.training.data import Rows, TrainingData
+from sentinel_core.training.sampling import thin_legitimate
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """An estimator with the encoder of its input; `rows` are those that it was fitted on, within the row budget."""
+
+    encoder: Encoder
+    estimator: Any
+    rows: Rows
+    notes: tuple[str, ...]
+
+    def encode(self, data: TrainingData, rows: Rows) -> NDArray[np.float32]:
+        """Return the estimator's input for rows, float32 [len(rows), inputs]."""
+        return self.encoder.transform(data.values_at(rows), data.categories_at(rows))
+
+    def score(self, data: TrainingData, rows: Rows) -> NDArray[np.float64]:
+        """Return scikit-learn's own probability of fraud, uncalibrated: equal to the last bit each time."""
+        # Threads of a forest add up their trees in any order.
+        if "n_jobs" in self.estimator.get_params():
+            self.estimator.set_params(n_jobs=1)
+        scores: NDArray[np.float64] = self.estimator.predict_proba(self.encode(data, rows))[:, 1]
+        return scores
+
+
+def fit_on(
+    chosen: Candidate,
+    data: TrainingData,
+    rows: Rows,
+    hyperparameters: Mapping[str, Any],
+    *,
+    seed: int,
+    budget: int | None = None,
+) -> Fitted:
+    """Fit a candidate on labelled rows, thinned to `budget` rows (the candidate's own by default).
+
+    Raises `TrainingError` for values of hyperparameters that scikit-learn refuses.
+    """
+    kept = thin_legitimate(rows, data.fraud_at(rows), budget or chosen.row_budget, seed)
+    encoder = fit_encoder(
+        data.names,
+        data.values_at(kept),
+        data.categories_at(kept),
+        category_kind=chosen.category_kind,
+        scaling=chosen.scaling,
+    )
+    matrix = encoder.transform(data.values_at(kept), data.categories_at(kept))
+    estimator, notes = _fit(chosen.estimator(hyperparameters, seed), matrix, data.fraud_at(kept))
+    return Fitted(encoder, estimator, kept, notes)
+
+
+def _fit(estimator: Any, matrix: NDArray[np.float32], fraud: NDArray[np.bool_]) -> tuple[Any, tuple[str, ...]]:
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", ConvergenceWarning)
+        try:
+            estimator.fit(matrix, fraud)
+        except ValueError as error:
+            raise TrainingError(
+                f"expected hyperparameters that {type(estimator).__name__} accepts, but it refuses them: {error}",
+                remedy="Correct the hyperparameters.",
+            ) from None
+    return estimator, tuple(sorted({str(one.message).partition("\n")[0] for one in caught}))
