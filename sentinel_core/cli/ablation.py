@@ -40,8 +40,9 @@ def ablation(
         )
     if report and not report.parent.is_dir():
         raise DataError(f"expected a folder at {report.parent}, found none.", remedy="Make it first.")
-    from sentinel_core.flows.ablation import run_ablation, write_ablation
+    from sentinel_core.flows.ablation import run_ablation
     from sentinel_core.flows.ingest import Request, make_snapshot
+    from sentinel_core.flows.whole_file import write_json
 
     request = Request(
         source="file" if file else "synthetic",
@@ -58,7 +59,7 @@ def ablation(
         with reporter.step(f"Fitting models on {named}") as tell:
             found = run_ablation(settings, snapshot, seeds=seeds, only=only, progress=tell)
     if report:
-        write_ablation(found, report)
+        write_json(found, report)
     if json:
         print_json(found)
     else:

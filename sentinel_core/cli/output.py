@@ -136,3 +136,8 @@ def reporting() -> Iterator[PlainReporter | LiveReporter]:
         yield reporter
     finally:
         reporter.close()
+
+
+def split_names(given: Sequence[str] | None) -> list[str] | None:
+    """Take names from an option that may be repeated, or hold several between commas; None where there is none."""
+    return [part for text in given for part in text.split(",") if part] if given else None

@@ -60,13 +60,22 @@ def judge(rows: Scored, threshold: ArrayLike, costs: Costs) -> dict[str, float]:
     return {name: found[name] for name in JUDGED}
 
 
-def draws(rows: Scored, threshold: ArrayLike, costs: Costs, *, count: int, seed: int) -> dict[str, NDArray[np.float64]]:
+def draws(
+    rows: Scored,
+    threshold: ArrayLike,
+    costs: Costs,
+    *,
+    count: int,
+    seed: int,
+    among: NDArray[Any] | None = None,
+) -> dict[str, NDArray[np.float64]]:
     """Return each figure of `JUDGED` over `count` draws of users, float64 [count].
 
-    Equal users and seed draw the same users, so the draws of two models on one hold-out are paired.
+    Users are drawn from the ids `among` (any order, repeated or not), by default those of the rows. Equal ids and seed
+    draw the same users: so the draws of two models, or of two parts of one history, are paired.
     """
-    _, user = np.unique(rows.user, return_inverse=True)
-    n_users = 1 + int(user.max(initial=-1))
+    universe = np.unique(rows.user if among is None else among)
+    user, n_users = np.searchsorted(universe, rows.user), len(universe)
     of_users = sums(rows, threshold, costs, user, n_users)
     ranking = Ranking(rows.is_fraud, rows.score)
     cards = CardRanking(rows.is_fraud, rows.score, user, rows.time)
@@ -91,11 +100,11 @@ def intervals(
     A draw without a fraud says nothing about a ranking and is left out of those intervals.
     """
     drawn = draws(rows, threshold, costs, count=count, seed=seed)
-    return percentiles(judge(rows, threshold, costs), drawn, level)
+    return percentiles(judge(rows, threshold, costs), drawn, level=level)
 
 
 def percentiles(
-    value: Mapping[str, float], drawn: Mapping[str, NDArray[np.float64]], level: float = 0.95
+    value: Mapping[str, float], drawn: Mapping[str, NDArray[np.float64]], *, level: float = 0.95
 ) -> dict[str, Interval]:
     """Return the central `level` of each figure's draws around its value; NaN ends where no draw counts."""
     result = {}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -85,16 +83,6 @@ def run_ablation(
         "findings": [_described(finding) for finding in result.findings],
         "seconds": round(time.perf_counter() - begun, 1),
     }
-
-
-def write_ablation(document: dict[str, Any], out: Path) -> None:
-    """Write the document as JSON; the file appears whole or not at all."""
-    made = out.with_name(f".{out.name}.part")
-    try:
-        made.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        made.replace(out)
-    finally:
-        made.unlink(missing_ok=True)
 
 
 def _proposed(frame: pd.DataFrame, settings: Settings) -> tuple[tuple[str, ...], NDArray[np.float32]]:

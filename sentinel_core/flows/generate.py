@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sentinel_core.errors import DataError
 from sentinel_core.flows import Progress, silent
+from sentinel_core.flows.whole_file import whole_file
 
 SUFFIXES = (".csv", ".parquet")
 
@@ -35,13 +36,9 @@ def write_generated(
         raise DataError(f"expected a folder at {out.parent}, found none.", remedy="Make it first.")
     progress(f"{rows:,} transactions up to {end:%Y-%m-%d %H:%M} UTC")
     frame = canonical(generate(rows, fraud_rate, seed, end=end, drift=drift))
-    made = out.with_name(f".{out.name}.part")
-    try:
+    with whole_file(out) as made:
         if out.suffix == ".csv":
             frame.to_csv(made, index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ")
         else:
             frame.to_parquet(made, index=False, compression="zstd")
-        made.replace(out)
-    finally:
-        made.unlink(missing_ok=True)
     return len(frame)

@@ -41,8 +41,9 @@ def train_candidate(
 ) -> dict[str, Any]:
     """Train the candidate of a job {"features", "model", "run"}; return the job with {"run_id", "mlflow_url", …}.
 
-    Its settings are searched where none are given. Bundle, report and facts lie in SENTINEL_HOME/candidates/<run_id>, and are logged in a run of MLflow nested in the
-    pipeline's. Raises `TrainingError` where the data cannot carry the model.
+    Its settings are searched where none are given. Bundle, report and facts lie in SENTINEL_HOME/candidates/<run_id>,
+    and are logged in a run of MLflow nested in the pipeline's. Raises `TrainingError` where the data cannot carry the
+    model.
     """
     name, commit = str(job["model"]), git_commit()
     features = load_feature_set(settings, job["features"])
