@@ -34,6 +34,11 @@ PARAMS = {
         minItems=1,
         description="Candidates to train and compare",
     ),
+    "repeat_attempt": Param(
+        False,
+        type="boolean",
+        description="Judge on labels that an earlier version was judged on, and pay for it by a stricter bound",
+    ),
     "search": Param(True, type="boolean", description="Search settings inside the train part; else the defaults"),
 }
 
@@ -76,8 +81,14 @@ def fraud_training() -> None:
         from sentinel_core.flows.train import train_candidate
         from sentinel_core.settings import load_settings
 
-        how = {"seed": params["seed"], "searched": params["search"]}
-        return train_candidate(load_settings(), job, **how, now=datetime.now(UTC), progress=print)
+        return train_candidate(
+            load_settings(),
+            job,
+            seed=params["seed"],
+            searched=params["search"],
+            now=datetime.now(UTC),
+            progress=print,
+        )
 
     @task
     def evaluate(candidates: list[dict[str, Any]]) -> dict[str, Any]:
@@ -94,11 +105,13 @@ def fraud_training() -> None:
         return register_best(load_settings(), comparison, now=datetime.now(UTC), progress=print)
 
     @task
-    def promote(registered: dict[str, Any]) -> dict[str, Any]:
+    def promote(registered: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
         from sentinel_core.flows.promote import promote_if_good
         from sentinel_core.settings import load_settings
 
-        return promote_if_good(load_settings(), registered, now=datetime.now(UTC), progress=print)
+        return promote_if_good(
+            load_settings(), registered, repeated=params["repeat_attempt"], now=datetime.now(UTC), progress=print
+        )
 
     @task
     def package(promoted: dict[str, Any]) -> dict[str, Any]:

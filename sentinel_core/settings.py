@@ -80,6 +80,7 @@ class Settings(BaseSettings):
     cost_loss: float = Field(1.0, ge=0)
     cost_fee: float = Field(15.0, ge=0)
     cost_false_alarm: float = Field(10.0, gt=0)
+    gate_latency_ms: float = Field(5.0, gt=0)
     model_name: str = "fraud_detector"
     bundle: Path | None = None
     redis_namespace: str = Field("sentinel", pattern=r"^[A-Za-z0-9_.-]{1,64}$")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sentinel_core.cli.output import print_json, print_table, reporting
+from sentinel_core.cli.output import print_json, print_table, reporting, split_names
 from sentinel_core.errors import DataError, RegistryError
 from sentinel_core.settings import load_settings
 
@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def train(
+def train(  # noqa: PLR0913 (an option each)
     *,
     data: Annotated[Path | None, typer.Option(help="Train on a CSV or Parquet file.")] = None,
     columns: Annotated[Path | None, typer.Option(help="The file's column map, TOML.")] = None,
@@ -35,6 +35,10 @@ def train(
     model: Annotated[list[str] | None, typer.Option("--models", help="Candidates, all by default.")] = None,
     fraud_rate: Annotated[float, typer.Option(help="Share of fraud among generated transactions.")] = 0.02,
     seed: Annotated[int, typer.Option(help="Of the generator and of the models.")] = 0,
+    search: Annotated[bool, typer.Option(help="Search the models' settings, or train with the defaults.")] = True,
+    repeat_attempt: Annotated[
+        bool, typer.Option("--repeat-attempt", help="Judge on labels that were judged on before, by a stricter bound.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Train the candidates, compare them, register the best and promote it if it passes its floors."""
@@ -57,7 +61,9 @@ def train(
         column_map=str(columns) if columns else None,
     )
     with reporting() as reporter, reporter.step(f"Training on {_named(request)}") as tell:
-        outcome = TrainingPipeline(load_settings(), progress=tell).run_on(request, models=_split(model))
+        outcome = TrainingPipeline(load_settings(), progress=tell).run_on(
+            request, models=split_names(model), searched=search, repeated=repeat_attempt
+        )
     if json:
         print_json(outcome)
     else:
@@ -111,17 +117,15 @@ def _show_move(moved: dict[str, Any], json: bool) -> None:
 
 
 def _show_training(outcome: dict[str, Any]) -> None:
+    from sentinel_core.training.gate import Verdict
+
     rows = []
     for row in outcome["table"]:
         best = "→" if row["model"] == outcome["model"] else ""
         rows.append((best, row["model"], *(f"{row[metric]:.4f}" for metric in _METRICS), f"{row['seconds']:.0f}"))
     print_table(("", "model", *_METRICS, "seconds"), rows)
     typer.echo("")
-    checks = [
-        ("passed" if c["passed"] else "FAILED", c["name"], _short(c["value"]), _short(c["low"]), _short(c["bound"]))
-        for c in outcome["verdict"]["checks"]
-    ]
-    print_table((f"gate: {outcome['verdict']['profile']}", "check", "value", "lower end", "must exceed"), checks)
+    typer.echo(Verdict.from_dict(outcome["verdict"]).table())
     stage = "Production" if outcome["promoted"] else "Staging"
     typer.echo(f"\n{outcome['version']} ({outcome['model']}) is in {stage}.\nMLflow: {outcome['mlflow_url']}")
 
@@ -130,10 +134,6 @@ def _named(request: Request) -> str:
     if request.source == "file":
         return Path(str(request.file)).name
     return "PostgreSQL" if request.source == "database" else f"{request.rows:,} generated transactions"
-
-
-def _split(names: list[str] | None) -> list[str] | None:
-    return [part for name in names for part in name.split(",") if part] if names else None
 
 
 def _short(value: Any) -> str:

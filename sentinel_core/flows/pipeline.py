@@ -60,12 +60,13 @@ class TrainingPipeline:
         models: str | Sequence[str] | None = None,
         hyperparams: Mapping[str, Any] | None = None,
         searched: bool = True,
+        repeated: bool = False,
     ) -> dict[str, Any]:
         """Train one or several models on what `request` names.
 
         `hyperparams` replace defaults of the model; for several models they are given by the model's name. Where none
-        are given, settings are searched inside the train part. Returns what `promote_if_good` does, with the Bento's
-        tag and the seconds of each step. Raises what the steps raise.
+        are given, settings are searched inside the train part. `repeated` is as for `judge_version`. Returns what
+        `promote_if_good` does, with the Bento's tag and the seconds of each step. Raises what the steps raise.
         """
         names = [models] if isinstance(models, str) else list(models or MODELS)
         by_model = {names[0]: hyperparams or {}} if len(names) == 1 else dict(hyperparams or {})
@@ -81,7 +82,7 @@ class TrainingPipeline:
             candidates.append(step(name, train_candidate, settings, job, **how, now=now(), progress=tell))
         comparison = step("evaluate", compare, settings, candidates, progress=tell)
         registered = step("register", register_best, settings, comparison, now=now(), progress=tell)
-        promoted = step("promote", promote_if_good, settings, registered, now=now(), progress=tell)
+        promoted = step("promote", promote_if_good, settings, registered, repeated=repeated, now=now(), progress=tell)
         packaged = step("package", build_bento, settings, promoted, progress=tell)
         return {**promoted, "tag": packaged["tag"], "seconds": step.seconds}
 

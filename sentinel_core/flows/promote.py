@@ -2,58 +2,64 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import tempfile
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import numpy as np
-
-from sentinel_core.evaluation.judge import Interval
-from sentinel_core.evaluation.metrics import evaluate
 from sentinel_core.flows import Progress, silent
-from sentinel_core.flows.features import load_feature_set
+from sentinel_core.flows.gate import judge_version
 from sentinel_core.flows.moves import recorder
 from sentinel_core.flows.register import ACTOR
 from sentinel_core.flows.runs import close_pipeline_run, step_of
 from sentinel_core.flows.state import write_last_training
-from sentinel_core.flows.train import BUNDLE, read_facts, training_data
+from sentinel_core.flows.train import BUNDLE
 from sentinel_core.registry import promotion
-from sentinel_core.registry.tracking import log_facts
+from sentinel_core.registry.tracking import log_facts, log_files
 from sentinel_core.settings import Settings
+from sentinel_core.stores.alerts import Alert, record_alert
 from sentinel_core.stores.audit import record_act
 from sentinel_core.stores.postgres import connected, make_engine
-from sentinel_core.training.fit import train_candidate as fit
-from sentinel_core.training.gate import Verdict, judge_baselines, judge_floors, profile_floors
-from sentinel_core.training.split import time_split
+from sentinel_core.training.gate import Verdict
 
-BASELINE = "logistic_regression"
+BOTH_FAIL: Final = "champion_and_challenger_below_floors"
+_log: Final = logging.getLogger(__name__)
 
 
 def promote_if_good(
-    settings: Settings, registered: Mapping[str, Any], *, now: datetime, progress: Progress = silent
+    settings: Settings,
+    registered: Mapping[str, Any],
+    *,
+    now: datetime,
+    repeated: bool = False,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Judge what `register_best` returned; return {"version", "model", "promoted", "verdict", "bundle", …}.
 
-    A version that passes its profile's floors moves to Production, the one before it to Archived, with the verdict in
-    the table `promotions`. One that fails stays in Staging, and the table `audit` says why. Either way
-    SENTINEL_HOME/state/last_training.json tells whoever comes next.
+    A version that passes the gate moves to Production, the one before it to Archived, with the verdict in the table
+    `promotions`. One that fails or is held stays in Staging, and the table `audit` says why. The verdict is logged with
+    the version's run in MLflow. With `repeated` an attempt is made even where the labels were judged on before. Either
+    way SENTINEL_HOME/state/last_training.json tells whoever comes next.
     """
     best, run = registered["best"], str(registered["run"])
     with step_of(settings, run), recorder(settings, now) as record:
-        verdict = _judge(settings, registered)
+        verdict = judge_version(settings, registered, repeated=repeated, now=now, progress=progress)
         for line in verdict.table().splitlines():
             progress(line)
         version = promotion.find_version(settings, registered["version"])
-        if verdict.passed:
-            reason = f"passed the gate of the profile {verdict.profile}"
+        if verdict.passed and version.stage != "Production":
+            reason = f"passed the gate of the profile {verdict.profile}: {verdict.reason}"
             promotion.move(
                 settings, version, "Production", actor=ACTOR, reason=reason, record=record, verdict=verdict.to_dict()
             )
-        else:
+        elif not verdict.passed:
             _record_failure(settings, version.name, verdict, now)
-        tags = {"gate": "passed" if verdict.passed else "failed", "model_version": version.name}
-        log_facts(settings, run, params={}, metrics={}, tags=tags)
+        _log_verdict(settings, str(best["run_id"]), verdict)
+        gate = {"gate": "passed" if verdict.passed else verdict.outcome, "model_version": version.name}
+        log_facts(settings, run, params={}, metrics={}, tags=gate)
         close_pipeline_run(settings, run)
     outcome = {
         "version": version.name,
@@ -71,45 +77,37 @@ def promote_if_good(
     return outcome
 
 
-def _judge(settings: Settings, registered: Mapping[str, Any]) -> Verdict:
-    best = registered["best"]
-    features = load_feature_set(settings, best["features"])
-    manifest = features.snapshot.manifest
-    metrics = {name: Interval(**figure) for name, figure in read_facts(best["folder"])["metrics"]["test"].items()}
-    floors = profile_floors(manifest["profile"], manifest["floors"])
-    if floors:
-        return judge_floors(manifest["profile"], floors, metrics)
-    return judge_baselines(manifest["profile"], metrics["pr_auc"], _baselines(settings, registered))
-
-
-def _baselines(settings: Settings, registered: Mapping[str, Any]) -> dict[str, float]:
-    """PR-AUC on the test part of the amount alone, and of a plain logistic regression where that is not the model."""
-    best = registered["best"]
-    features = load_feature_set(settings, best["features"])
-    data = training_data(settings, features)
-    split = time_split(data.time, data.is_fraud, data.known_at, as_of=data.as_of, label_delay=data.label_delay)
-    amounts = features.cents[split.test].astype(np.float64)
-    baselines = {"the amount alone": evaluate(data.fraud_at(split.test), amounts, np.inf)["pr_auc"]}
-    if best["model"] != BASELINE:
-        trained = [row["pr_auc"] for row in registered["table"] if row["model"] == BASELINE]
-        plain = trained[0] if trained else fit(BASELINE, data, seed=0, folds=2).metrics["test"]["pr_auc"].value
-        baselines["a logistic regression"] = plain
-    return baselines
+def _log_verdict(settings: Settings, run_id: str, verdict: Verdict) -> None:
+    """Put the verdict beside the model: gate.json, the same as text, and tags."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "gate.json").write_text(json.dumps(verdict.to_dict(), indent=1) + "\n", encoding="utf-8")
+        (Path(folder) / "gate.txt").write_text(verdict.table() + "\n", encoding="utf-8")
+        log_files(settings, run_id, Path(folder))
+    log_facts(settings, run_id, params={}, metrics={}, tags={"gate": verdict.outcome, "gate_reason": verdict.reason})
 
 
 def _record_failure(settings: Settings, version: str, verdict: Verdict, now: datetime) -> None:
     engine = make_engine(settings)
+    reason = f"stays in Staging: {verdict.reason}"
     try:
         with connected(engine) as conn:
-            failed = ", ".join(check.name for check in verdict.checks if not check.passed)
             record_act(
-                conn,
-                actor=ACTOR,
-                action="gate",
-                subject=version,
-                reason=f"stays in Staging: {failed} not above the floor of the profile {verdict.profile}",
-                at=now,
-                details=verdict.to_dict(),
+                conn, actor=ACTOR, action="gate", subject=version, reason=reason, at=now, details=verdict.to_dict()
             )
+            if verdict.alert:
+                _log.warning("%s", verdict.alert)
+                record_alert(
+                    conn,
+                    Alert(
+                        rule=BOTH_FAIL,
+                        severity="high",
+                        state="firing",
+                        metric="floors",
+                        actor=ACTOR,
+                        reason=verdict.alert,
+                        created_at=now,
+                        details={"champion": verdict.champion, "challenger": version},
+                    ),
+                )
     finally:
         engine.dispose()

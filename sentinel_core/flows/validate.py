@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Final
 
 from sentinel_core.datasets.snapshot import load_snapshot
-from sentinel_core.datasets.validation import ValidationReport, validate
+from sentinel_core.datasets.validation import REPORT, ValidationReport, validate
 from sentinel_core.flows import Progress, silent
 from sentinel_core.settings import Settings
 
@@ -47,3 +48,12 @@ def judge(settings: Settings, snapshot: str, *, progress: Progress = silent) -> 
 def validation_dir(settings: Settings, snapshot: str) -> Path:
     """The folder of a snapshot's validation: report.json, rejected.parquet, gx/ with the data docs."""
     return settings.home / "validation" / snapshot
+
+
+def is_valid(settings: Settings, snapshot: str) -> bool:
+    """Whether the suite was run on a snapshot and passed."""
+    try:
+        report = json.loads((validation_dir(settings, snapshot) / REPORT).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+    return bool(report["success"])

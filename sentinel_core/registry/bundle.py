@@ -64,6 +64,10 @@ class LoadedBundle:
         """Return the threshold of an amount: the same for all, but where the policy weighs costs."""
         return float(self.costs.threshold(cents)) if self.costs else self.manifest.threshold
 
+    def thresholds(self, cents: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the threshold of each amount, float64 of their shape."""
+        return self.costs.threshold(cents) if self.costs else np.full(cents.shape, self.manifest.threshold)
+
     def select(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Take the bundle's features, in its order, from catalogue vectors float32 [n, len(FEATURE_NAMES)]."""
         return vectors[:, self.columns]

@@ -13,6 +13,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Double,
     ForeignKey,
@@ -246,6 +247,29 @@ promotions: Final = Table(
     Index(None, "model_name", "created_at"),
 )
 
+gate_attempts: Final = Table(
+    "gate_attempts",
+    metadata,
+    serial(),
+    Column("model_name", Text, nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("champion_version", Text),
+    # The history that the hold-out was cut from, and the hold-out's span.
+    Column("lineage", Text, nullable=False),
+    moment("holdout_start"),
+    moment("holdout_end"),
+    # The newest day whose labels were mature.
+    Column("label_day", Date, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("error_rate", Double, nullable=False),
+    Column("outcome", Text, nullable=False),
+    details("verdict"),
+    created_at(),
+    UniqueConstraint("model_name", "model_version"),
+    one_of("outcome", "promote", "reject", "hold"),
+    Index(None, "model_name", "lineage", "holdout_end"),
+)
+
 dead_letters: Final = Table(
     "dead_letters",
     metadata,
@@ -284,6 +308,7 @@ APPEND_ONLY: Final = (
     alerts,
     retraining_decisions,
     promotions,
+    gate_attempts,
     dead_letters,
     audit,
 )

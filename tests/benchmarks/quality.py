@@ -22,7 +22,7 @@ from sentinel_core.synthetic.oracle import oracle
 from sentinel_core.training.candidates import CANDIDATES
 from sentinel_core.training.data import TrainingData
 from sentinel_core.training.fit import train_candidate
-from sentinel_core.training.gate import SYNTHETIC_FLOORS, judge_floors
+from sentinel_core.training.gate import SYNTHETIC_FLOORS, check_floors
 from sentinel_core.training.threshold import best_f1
 
 ROWS, FRAUD_RATE, SEED = 100_000, 0.02, 0
@@ -60,7 +60,7 @@ def run() -> dict[str, Any]:
             "seconds_by_step": dict(trained.seconds),
             "test": {metric: asdict(interval) for metric, interval in trained.metrics["test"].items()},
             "test_against_true_labels": {m: i.value for m, i in trained.metrics["test_true"].items()},
-            "gate": judge_floors("synthetic", SYNTHETIC_FLOORS, trained.metrics["test"]).to_dict(),
+            "floors": [asdict(check) for check in check_floors(SYNTHETIC_FLOORS, trained.metrics["test"])],
         }
     figures["oracle"] = _oracle(oracle(simulation), data, trained.split.test)
     return figures

@@ -80,7 +80,7 @@ def test_a_training_shows_table_and_verdict(sentinel: Sentinel, tmp_path: Path) 
     sentinel("generate", "--rows", 6000, "--fraud-rate", 0.04, "--end", "2026-06-01T10:00:00", "--out", rows)
     said = sentinel("train", "--data", rows, "--columns", floors, "--models", "logistic_regression")
     assert "→  logistic_regression" in said
-    assert "FAILED" in said
+    assert "FAIL roc_auc" in said
     assert "0.9999" in said
     (version,) = sentinel.json("models")["versions"]
     assert version["stage"] == "Staging"

@@ -24,12 +24,15 @@ from sentinel_core.registry.promotion import list_versions
 from sentinel_core.registry.rest import production_version
 from sentinel_core.registry.tracking import client
 from sentinel_core.settings import Settings, load_settings
+from sentinel_core.stores.alerts import list_alerts
 from sentinel_core.stores.audit import list_acts
+from sentinel_core.stores.gate_attempts import attempt_of
 from sentinel_core.stores.model_metrics import latest_metrics
 from sentinel_core.stores.promotions import list_promotions
 from tests.datasets.frames import csv
 
 NOW = datetime(2026, 6, 1, 10, 30, tzinfo=UTC)
+LINEAR = "logistic_regression"
 SMALL = {
     "logistic_regression": {"max_iter": 200},
     "random_forest": {"n_estimators": 20, "max_depth": 8},
@@ -39,8 +42,8 @@ SMALL = {
 class Clock:
     """A clock that the test turns: a second passes with each look."""
 
-    def __init__(self) -> None:
-        self.now = NOW
+    def __init__(self, later: int = 0) -> None:
+        self.now = NOW + timedelta(seconds=later)
 
     def __call__(self) -> datetime:
         self.now += timedelta(seconds=1)
@@ -81,19 +84,15 @@ def test_a_file_ends_as_a_promoted_packaged_model_and_a_worse_one_does_not(
     _check_bento(with_mlflow, first)
     assert read_last_training(with_mlflow)["snapshot"] == first["snapshot"]
 
-    second = pipeline.run_on(request(tmp_path, "[floors]\nroc_auc = 0.999\n"), models="logistic_regression")
-    assert (second["promoted"], second["tag"]) == (False, None)
-    assert "FAIL roc_auc" in " ".join(said)
+    second = pipeline.run_on(request(tmp_path, ""), models="logistic_regression", hyperparams={"C": 0.1})
+    assert (second["promoted"], second["tag"], second["verdict"]["outcome"]) == (False, None, "hold")
+    assert f"{first['version']} was judged on the labels that were mature on" in second["verdict"]["reason"]
     stages = {version.name: version.stage for version in list_versions(with_mlflow)}
     assert stages == {first["version"]: "Production", second["version"]: "Staging"}
     with engine.connect() as conn:
         (act,) = list_acts(conn, subject=second["version"])
-    assert act["reason"] == "stays in Staging: roc_auc not above the floor of the profile history"
+    assert act["reason"] == f"stays in Staging: {second['verdict']['reason']}"
     assert read_last_training(with_mlflow)["promoted"] is False
-
-    third = pipeline.run_on(request(tmp_path, ""), models="random_forest", hyperparams=SMALL["random_forest"])
-    names = [check["name"] for check in third["verdict"]["checks"]]
-    assert names == ["pr_auc over a logistic regression", "pr_auc over the amount alone"]
 
 
 def _check_registry(settings: Settings, engine: Engine, outcome: dict[str, Any]) -> None:
@@ -134,6 +133,7 @@ def _check_runs(settings: Settings, outcome: dict[str, Any]) -> None:
         "confusion_matrix.png",
         "reliability.png",
         "model_card.md",
+        "gate.json",
     } <= artifacts
     assert [artifact.path for artifact in mlflow.list_artifacts(parent.info.run_id)] == ["comparison.csv"]
 
@@ -146,6 +146,56 @@ def _check_bento(settings: Settings, outcome: dict[str, Any]) -> None:
     assert bundle.manifest.model_version == version
     assert bundle.manifest.bundle_hash == load_bundle(Path(outcome["bundle"])).manifest.bundle_hash
     assert build_bento(settings, outcome) == {"version": version, "tag": outcome["tag"]}
+
+
+@pytest.mark.slow
+def test_a_challenger_is_judged_against_the_champion_on_the_same_rows(
+    with_mlflow: Settings, engine: Engine, tmp_path: Path
+) -> None:
+    file = tmp_path / "history.parquet"
+    write_generated(file, rows=16_000, fraud_rate=0.1, seed=1, end=NOW)
+    pipeline = TrainingPipeline(with_mlflow, clock=Clock())
+    poor = {"C": 1e-8, "max_iter": 300}
+    first = pipeline.run_on(request(tmp_path, "[floors]\nroc_auc = 0.5\n"), models=LINEAR, hyperparams=poor)
+    assert (first["promoted"], first["verdict"]["champion"]) == (True, None)
+
+    said: list[str] = []
+    judged = TrainingPipeline(with_mlflow, clock=Clock(60), progress=said.append)
+    better = judged.run_on(
+        request(tmp_path, ""), models="random_forest", hyperparams=SMALL["random_forest"], repeated=True
+    )
+    verdict = better["verdict"]
+    found = (verdict["outcome"], verdict["champion"], verdict["attempt"])
+    assert found == ("promote", first["version"], 2), "\n".join(said)
+    assert {"pr_auc over the champion", "cost_saved over the champion", "data validated"} <= _names(verdict)
+    assert any(name.startswith("merchant_category ") for name in _names(verdict))
+    assert any(line.startswith(f"gate: promote against {first['version']}, attempt 2") for line in said)
+
+    worse = TrainingPipeline(with_mlflow, clock=Clock(120)).run_on(
+        request(tmp_path, "[floors]\nroc_auc = 0.9999\n"), models=LINEAR, hyperparams=poor, repeated=True
+    )
+    assert (worse["verdict"]["outcome"], worse["verdict"]["attempt"]) == ("reject", 3)
+    assert {"roc_auc", "pr_auc over the champion"} <= _names(worse["verdict"], failed=True)
+
+    mlflow = client(with_mlflow)
+    run = mlflow.get_run(better["run_id"])
+    assert run.data.tags["gate"] == "promote"
+    assert {"gate.json", "gate.txt"} <= {artifact.path for artifact in mlflow.list_artifacts(better["run_id"])}
+    with engine.connect() as conn:
+        attempts = [attempt_of(conn, with_mlflow.model_name, one["version"]) for one in (first, better, worse)]
+        (alert,) = list_alerts(conn)
+        moves = list_promotions(conn, with_mlflow.model_name)
+    assert [one["outcome"] for one in attempts if one] == ["promote", "promote", "reject"]
+    assert [one["error_rate"] for one in attempts if one] == [0.05, 0.025, 0.0125]
+    # The file's floors are out of reach for anybody: somebody has to look.
+    assert alert["rule"] == "champion_and_challenger_below_floors"
+    assert better["version"] in alert["reason"]
+    promoted = next(move for move in moves if move["to_stage"] == "Production")
+    assert (promoted["model_version"], promoted["verdict"]) == (better["version"], verdict)
+
+
+def _names(verdict: dict[str, Any], *, failed: bool = False) -> set[str]:
+    return {check["name"] for check in verdict["checks"] if not failed or check["passed"] is False}
 
 
 def test_equal_inputs_give_an_equal_bundle(settings: Settings, mlflow_uri: str, tmp_path: Path) -> None:
