@@ -74,11 +74,11 @@ def models(json: Json = False) -> None:
     """List the versions with stage and hold-out metrics, and every recorded move."""
     from sentinel_core.flows.moves import list_models
 
-    found = list_models(load_settings())
+    found = list_models(load_settings(), now=datetime.now(UTC))
     if json:
         print_json(found)
         return
-    names = ("version", "stage", "algorithm", "pr_auc", "roc_auc", "precision", "recall", "f1_score", "number")
+    names = ("version", "stage", "gate", "algorithm", "pr_auc", "roc_auc", "precision", "recall", "f1_score", "number")
     print_table(names, [[_short(version[name]) for name in names] for version in found["versions"]])
     if found["moves"]:
         typer.echo("")

@@ -21,10 +21,15 @@ class Curve:
     threshold: NDArray[np.float64]
 
     def thinned(self, points: int = 500) -> Curve:
-        """Keep at most `points` points, evenly spread, both ends among them."""
+        """Keep at most `points` points, evenly spread along the curve, both ends among them.
+
+        Along the curve, not by number: thousands of legitimate rows share the flat end, and the steep one matters.
+        """
         if len(self.x) <= points:
             return self
-        kept = np.unique(np.linspace(0, len(self.x) - 1, points).round().astype(np.intp))
+        way = np.concatenate(([0.0], np.cumsum(np.abs(np.diff(self.x)) + np.abs(np.diff(self.y)))))
+        kept = np.unique(np.searchsorted(way, np.linspace(0, way[-1], points)).clip(max=len(way) - 1))
+        kept[-1] = len(way) - 1
         return Curve(self.x[kept], self.y[kept], self.threshold[kept])
 
 
@@ -35,6 +40,15 @@ class Reliability:
     score: NDArray[np.float64]
     fraud: NDArray[np.float64]
     rows: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """How many legitimate and how many fraudulent rows score in each range: int64 [k], between k + 1 `edges`."""
+
+    edges: NDArray[np.float64]
+    legitimate: NDArray[np.int64]
+    fraud: NDArray[np.int64]
 
 
 def precision_recall(is_fraud: ArrayLike, score: ArrayLike) -> Curve:
@@ -67,6 +81,14 @@ def reliability(is_fraud: ArrayLike, score: ArrayLike, edges: tuple[float, ...] 
         np.bincount(place, weights=fraud, minlength=bins)[seen] / rows[seen],
         rows[seen],
     )
+
+
+def histogram(is_fraud: ArrayLike, score: ArrayLike, bins: int = 20) -> Histogram:
+    """Count scores by label in `bins` equal ranges of [0, 1]; the last one is closed."""
+    fraud, scores = np.asarray(is_fraud, dtype=bool), np.asarray(score, dtype=np.float64)
+    edges = np.linspace(0, 1, bins + 1)
+    legitimate, frauds = (np.histogram(scores[mask], edges)[0].astype(np.int64) for mask in (~fraud, fraud))
+    return Histogram(edges, legitimate, frauds)
 
 
 def _counts(

@@ -45,17 +45,14 @@ def promote_if_good(
     way SENTINEL_HOME/state/last_training.json tells whoever comes next.
     """
     best, run = registered["best"], str(registered["run"])
-    with step_of(settings, run), recorder(settings, now) as record:
+    with step_of(settings, run):
         verdict = judge_version(settings, registered, repeated=repeated, now=now, progress=progress)
         for line in verdict.table().splitlines():
             progress(line)
-        version = promotion.find_version(settings, registered["version"])
-        if verdict.passed and version.stage != "Production":
-            reason = f"passed the gate of the profile {verdict.profile}: {verdict.reason}"
-            promotion.move(
-                settings, version, "Production", actor=ACTOR, reason=reason, record=record, verdict=verdict.to_dict()
-            )
-        elif not verdict.passed:
+        if verdict.passed:
+            version = _promote(settings, registered["version"], verdict, now)
+        else:
+            version = promotion.find_version(settings, registered["version"])
             _record_failure(settings, version.name, verdict, now)
         _log_verdict(settings, str(best["run_id"]), verdict)
         gate = {"gate": "passed" if verdict.passed else verdict.outcome, "model_version": version.name}
@@ -75,6 +72,17 @@ def promote_if_good(
     }
     write_last_training(settings, {**outcome, "ended_at": now.isoformat()})
     return outcome
+
+
+def _promote(settings: Settings, name: str, verdict: Verdict, now: datetime) -> promotion.Version:
+    reason = f"passed the gate of the profile {verdict.profile}: {verdict.reason}"
+    with recorder(settings, now) as record:
+        version = promotion.find_version(settings, name)
+        if version.stage == "Production":
+            return version
+        return promotion.move(
+            settings, version, "Production", actor=ACTOR, reason=reason, record=record, verdict=verdict.to_dict()
+        )
 
 
 def _log_verdict(settings: Settings, run_id: str, verdict: Verdict) -> None:

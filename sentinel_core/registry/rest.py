@@ -110,9 +110,9 @@ class MlflowRegistry:
         self._send("POST", f"{_API}/model-versions/transition-stage", body)
 
     def aliases(self) -> dict[str, str]:
-        """Return the number of the version that each alias of the model names."""
-        found = self._json(f"{_API}/registered-models/get", {"name": self._model_name})["registered_model"]
-        return {one["alias"]: str(one["version"]) for one in found.get("aliases", [])}
+        """Return the number of the version that each alias of the model names; none where nothing is registered."""
+        found = self._json(f"{_API}/registered-models/get", {"name": self._model_name}, missing_is_empty=True)
+        return {one["alias"]: str(one["version"]) for one in found.get("registered_model", {}).get("aliases", [])}
 
     def set_alias(self, alias: str, number: str) -> None:
         """Let an alias name a version."""

@@ -1,70 +1,106 @@
-"""Plots of a model's figures, as PNG files."""
+"""Plots of a model's figures: PNG files for MLflow, SVG for the report."""
 
 from __future__ import annotations
 
+import io
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sentinel_core.evaluation.curves import Curve, Reliability
+from sentinel_core.evaluation.curves import Curve, Histogram, Reliability
 from sentinel_core.evaluation.metrics import Confusion
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-_DPI: Final = 120
-_TOP: Final = 25
+Point = tuple[float, float]
+
+TOP: Final = 25
+_DPI: Final = 140
+_WIDTH: Final = 5.2
 _INK: Final = "#1f4e79"
-_GUIDE: Final = "#9aa5b1"
+_FRAUD: Final = "#b8461b"
+_GUIDE: Final = "#7b8794"
+# Text stays text, in whatever script it is, and a "$" in it is no formula. Ids come from the content alone.
+_STYLE: Final = {"svg.fonttype": "none", "svg.hashsalt": "sentinel", "text.parse_math": False, "font.size": 9}
 
 
-def plot_importance(path: Path, importance: Mapping[str, float], title: str) -> None:
+def heaviest(importance: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Return the 25 inputs that weigh most, the heaviest first; of equal ones the first by name."""
+    return sorted(importance.items(), key=lambda item: (-item[1], item[0]))[:TOP]
+
+
+def importance_plot(importance: Mapping[str, float], title: str) -> Figure:
     """Draw the 25 inputs that weigh most as bars, the heaviest on top."""
-    heaviest = sorted(importance.items(), key=lambda item: item[1], reverse=True)[:_TOP][::-1]
+    shown = heaviest(importance)[::-1]
 
     def draw(axes: Axes) -> None:
-        axes.barh([name for name, _ in heaviest], [value for _, value in heaviest], color=_INK)
+        axes.barh([name for name, _ in shown], [value for _, value in shown], color=_INK)
         axes.set(title=title, xlabel="share of the total importance")
+        axes.grid(visible=False, axis="y")
 
-    _save(path, draw, height=max(3.0, 0.28 * len(heaviest)))
+    return _figure(draw, height=max(2.5, 0.21 * len(shown) + 0.8))
 
 
-def plot_precision_recall(path: Path, curve: Curve, fraud_rate: float, title: str) -> None:
-    """Draw precision over recall; the dotted line is what guessing gives."""
+def precision_recall_plot(curve: Curve, fraud_rate: float, title: str, *, chosen: Point | None = None) -> Figure:
+    """Draw precision over recall; the dotted line is what guessing gives, `chosen` the point of the threshold."""
 
     def draw(axes: Axes) -> None:
         axes.step(curve.x, curve.y, where="post", color=_INK)
-        axes.axhline(fraud_rate, color=_GUIDE, linestyle=":")
-        axes.set(title=title, xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.01))
+        axes.axhline(fraud_rate, color=_GUIDE, linestyle=":", label="guessing")
+        _mark(axes, chosen)
+        axes.set(title=title, xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.02))
+        axes.legend(loc="lower left")
 
-    _save(path, draw)
+    return _figure(draw)
 
 
-def plot_roc(path: Path, curve: Curve, title: str) -> None:
+def roc_plot(curve: Curve, title: str, *, chosen: Point | None = None) -> Figure:
     """Draw the true positive rate over the false positive rate; the dotted line is what guessing gives."""
 
     def draw(axes: Axes) -> None:
         axes.plot(curve.x, curve.y, color=_INK)
-        axes.plot([0, 1], [0, 1], color=_GUIDE, linestyle=":")
-        axes.set(title=title, xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1.01))
+        axes.plot([0, 1], [0, 1], color=_GUIDE, linestyle=":", label="guessing")
+        _mark(axes, chosen)
+        axes.set(
+            title=title, xlabel="false positive rate", ylabel="true positive rate", xlim=(-0.01, 1), ylim=(0, 1.02)
+        )
+        axes.legend(loc="lower right")
 
-    _save(path, draw)
+    return _figure(draw)
 
 
-def plot_reliability(path: Path, reliability: Reliability, title: str) -> None:
+def reliability_plot(reliability: Reliability, title: str) -> Figure:
     """Draw the observed share of fraud over the mean score of bins; the dotted line is perfect calibration."""
 
     def draw(axes: Axes) -> None:
-        axes.plot([0, 1], [0, 1], color=_GUIDE, linestyle=":")
-        axes.plot(reliability.score, reliability.fraud, marker="o", color=_INK)
-        for score, fraud, rows in zip(reliability.score, reliability.fraud, reliability.rows, strict=True):
-            axes.annotate(f"{rows:,}", (score, fraud), textcoords="offset points", xytext=(5, -9), fontsize=7)
-        axes.set(title=title, xlabel="mean score", ylabel="share of fraud", xlim=(0, 1.01), ylim=(0, 1.01))
+        axes.plot([0, 1], [0, 1], color=_GUIDE, linestyle=":", label="perfect")
+        axes.plot(reliability.score, reliability.fraud, marker="o", markersize=4, color=_INK, label="observed")
+        axes.set(title=title, xlabel="mean score", ylabel="share of fraud", xlim=(0, 1.02), ylim=(0, 1.02))
+        axes.legend(loc="upper left")
 
-    _save(path, draw)
+    return _figure(draw)
 
 
-def plot_confusion(path: Path, matrix: Confusion, title: str) -> None:
+def histogram_plot(counts: Histogram, title: str, *, threshold: float | None = None) -> Figure:
+    """Draw how many rows of each label score in each range, on a logarithmic scale, and the threshold."""
+
+    def draw(axes: Axes) -> None:
+        edges = counts.edges
+        axes.stairs(counts.legitimate, edges, color=_GUIDE, fill=True, alpha=0.45, label="legitimate")
+        axes.stairs(counts.fraud, edges, color=_FRAUD, linewidth=1.8, label="fraud")
+        if threshold is not None:
+            axes.axvline(threshold, color=_INK, linestyle="--", label="threshold")
+        highest = max(int(counts.legitimate.max()), int(counts.fraud.max()), 1)
+        axes.set(title=title, xlabel="score", ylabel="transactions", xlim=(0, 1), yscale="log", ylim=(0.7, highest * 2))
+        axes.legend(loc="upper right")
+
+    return _figure(draw)
+
+
+def confusion_plot(matrix: Confusion, title: str) -> Figure:
     """Draw the four counts of decisions against labels."""
     cells = (
         (matrix.true_negative, matrix.false_positive),
@@ -82,18 +118,49 @@ def plot_confusion(path: Path, matrix: Confusion, title: str) -> None:
         axes.set_xticks([0, 1], ["passed", "flagged"])
         axes.set_yticks([0, 1], ["legitimate", "fraud"])
         axes.set(title=title, xlabel="decision", ylabel="label")
+        axes.grid(visible=False)
 
-    _save(path, draw)
+    return _figure(draw)
 
 
-def _save(path: Path, draw: Callable[[Axes], None], *, height: float = 4.5) -> None:
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG file."""
+    with _quiet():
+        figure.savefig(path, dpi=_DPI)
+
+
+def to_svg(figure: Figure) -> str:
+    """Return a figure as SVG; equal figures give equal text."""
+    from matplotlib import rc_context
+
+    written = io.StringIO()
+    with rc_context(_STYLE), _quiet():
+        figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
+    return written.getvalue()
+
+
+def _mark(axes: Axes, chosen: Point | None) -> None:
+    if chosen is not None:
+        axes.plot(*chosen, marker="o", markersize=7, color=_FRAUD, linestyle="none", label="at the threshold")
+
+
+def _figure(draw: Callable[[Axes], None], *, height: float = 3.9) -> Figure:
     # No pyplot: it keeps figures in a global list and looks for a screen.
+    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.5, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.grid(alpha=0.25)
-    draw(axes)
-    figure.savefig(path, dpi=_DPI)
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.add_subplot()
+        axes.set_axisbelow(True)
+        axes.grid(alpha=0.3)
+        draw(axes)
+    return figure
+
+
+def _quiet() -> warnings.catch_warnings[None]:
+    """A name in a script that the measuring font lacks is drawn as boxes in a PNG, and as itself in SVG."""
+    caught = warnings.catch_warnings(action="ignore", category=UserWarning)
+    return caught

@@ -53,6 +53,11 @@ def connected(engine: Engine) -> Iterator[Connection]:
         raise
 
 
+def take_turns(conn: Connection, what: str) -> None:
+    """Wait until nobody else does `what`, and keep others waiting until the transaction ends."""
+    conn.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:what, 0))"), {"what": what})
+
+
 def migrate(settings: Settings) -> str:
     """Create the database where it is absent, bring its schema to the newest revision, return that revision.
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import Connection, insert, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from sentinel_core.stores.tables import promotions
 
@@ -48,6 +49,17 @@ def list_promotions(conn: Connection, model_name: str, *, limit: int = 100) -> l
         select(promotions).where(promotions.c.model_name == model_name).order_by(promotions.c.id.desc()).limit(limit)
     )
     return [dict(row) for row in rows.mappings()]
+
+
+def last_stages(conn: Connection, model_name: str) -> dict[str, str]:
+    """Return the stage that each version of a model was moved to last."""
+    rows = conn.execute(
+        select(promotions.c.model_version, promotions.c.to_stage)
+        .where(promotions.c.model_name == model_name)
+        .ext(distinct_on(promotions.c.model_version))
+        .order_by(promotions.c.model_version, promotions.c.id.desc())
+    )
+    return {row.model_version: row.to_stage for row in rows}
 
 
 def previous_production(conn: Connection, model_name: str, current_version: str) -> str | None:

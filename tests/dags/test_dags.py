@@ -63,7 +63,7 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def test_every_dag_imports(bag: Any) -> None:
     assert bag["errors"] == {}
-    assert sorted(bag["dags"]) == ["fraud_training", "risk_refresh"]
+    assert sorted(bag["dags"]) == ["fraud_training", "model_moves", "model_rollback", "risk_refresh"]
     for dag in bag["dags"].values():
         assert dag["doc"].startswith("# ")
         assert "sentinel" in dag["tags"]
