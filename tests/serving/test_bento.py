@@ -6,9 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
+import yaml
 
 from sentinel_core.local.environment import QUIET
 from tests.conftest import Servers
@@ -17,6 +18,11 @@ from tests.serving.conftest import payload, service_settings, serving
 
 ROOT = Path(__file__).parents[2]
 VERSION = "v20260105_000000"
+OWN_MODULES = """
+import sys
+import serving.service
+print("\\n".join(m.__file__ for n, m in sys.modules.items() if n.split(".")[0] in ("serving", "sentinel_core")))
+"""
 
 
 def build(context: Path, home: Path) -> str:
@@ -35,6 +41,16 @@ def build(context: Path, home: Path) -> str:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout.strip().removeprefix("__tag__:")
+
+
+def test_a_bento_packs_every_module_that_the_service_imports() -> None:
+    found = subprocess.run([sys.executable, "-c", OWN_MODULES], capture_output=True, text=True, check=True, cwd=ROOT)
+    files = [str(Path(line).relative_to(ROOT)) for line in found.stdout.split()]
+    included = yaml.safe_load((ROOT / "serving" / "bentofile.yaml").read_text(encoding="utf-8"))["include"]
+    packed = [pattern.replace("/**", "/*") for pattern in included]
+    assert "serving/service.py" in files
+    missing = [file for file in files if not any(PurePath(file).match(pattern) for pattern in packed)]
+    assert missing == []
 
 
 @pytest.mark.slow
