@@ -5,7 +5,7 @@ Each figure is an improvement: above 0 the challenger is better.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from sentinel_core.evaluation.costs import Costs
 from sentinel_core.evaluation.curves import RELIABILITY_EDGES
 from sentinel_core.evaluation.judge import Scored, figures, sums
-from sentinel_core.evaluation.metrics import Ranking
 
 DRAWS: Final = 2_000
 IMPROVEMENTS: Final = ("pr_auc", "cost_saved", "calibration")
+AT_ONCE: Final = 100
+"""Draws that are worked on together: enough for long loops over few objects, few enough for the cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +69,52 @@ def compare(
     n_users = 1 + int(user.max(initial=-1))
     both = [_Model(rows, contender, costs, user, n_users) for contender in (challenger, champion)]
     parts = {
-        name: (user[mask], [Ranking(rows.is_fraud[mask], one.score[mask]) for one in (challenger, champion)])
+        name: [
+            DrawnPrecision(rows.is_fraud[mask], one.score[mask], user[mask], n_users) for one in (challenger, champion)
+        ]
         for name, mask in (segments or {}).items()
     }
-    whole = np.empty((count + 1, len(IMPROVEMENTS)))
-    by_segment = np.empty((count + 1, len(parts)))
-    generator = np.random.default_rng(seed)
-    times = np.ones(n_users, dtype=np.int64)
-    for draw in range(count + 1):
-        if draw:
-            times = np.bincount(generator.integers(0, n_users, n_users), minlength=n_users)
+    whole, by_segment = [], []
+    for times in _draws_of_users(n_users, count, seed):
         ours, theirs = (model.figures(times) for model in both)
-        whole[draw] = ours - theirs
-        for place, (of_segment, (first, second)) in enumerate(parts.values()):
-            weight = times[of_segment]
-            by_segment[draw, place] = first.figures(weight)["pr_auc"] - second.figures(weight)["pr_auc"]
+        whole.append(ours - theirs)
+        by_segment.append([first.of(times) - second.of(times) for first, second in parts.values()])
     return _improvements(IMPROVEMENTS, whole), _improvements(parts, by_segment)
+
+
+class DrawnPrecision:
+    """PR-AUC under many weights of users at once, as `Ranking` defines it for one.
+
+    Only sums by user count: how many rows, and how many frauds, each user has between one fraud's score and the next.
+    Below the lowest fraud nothing matters.
+    """
+
+    def __init__(
+        self, is_fraud: NDArray[np.bool_], score: NDArray[np.float64], user: NDArray[np.intp], n_users: int
+    ) -> None:
+        from scipy.sparse import csr_array
+
+        steps = np.unique(-score[is_fraud])
+        step = np.searchsorted(steps, -score, side="left")
+        counted = step < len(steps)
+        shape = (len(steps), n_users)
+
+        def counts(rows: NDArray[np.bool_]) -> Any:
+            return csr_array((np.ones(int(rows.sum())), (step[rows], user[rows])), shape=shape)
+
+        self._rows, self._frauds = counts(counted), counts(is_fraud)
+
+    def of(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return PR-AUC, float64 [draws]; `times` float64 [n_users, draws] says how often each user counts.
+
+        NaN for a draw without fraud.
+        """
+        rows, frauds = (np.asarray(counts @ times) for counts in (self._rows, self._frauds))
+        # A step of weight 0 has frauds of weight 0: any divisor will do.
+        precision = np.cumsum(frauds, axis=0) / np.maximum(np.cumsum(rows, axis=0), 1)
+        with np.errstate(invalid="ignore"):
+            found: NDArray[np.float64] = (frauds * precision).sum(axis=0) / frauds.sum(axis=0)
+        return found
 
 
 class _Model:
@@ -91,16 +122,24 @@ class _Model:
 
     def __init__(self, rows: Scored, contender: Contender, costs: Costs, user: NDArray[np.intp], n_users: int) -> None:
         own = Scored(rows.is_fraud, contender.score, rows.user, rows.time, rows.cents)
-        self._user = user
-        self._ranking = Ranking(rows.is_fraud, contender.score)
+        self._precision = DrawnPrecision(rows.is_fraud, contender.score, user, n_users)
         self._sums = sums(own, contender.threshold, costs, user, n_users)
         self._gaps = _gaps(own, user, n_users)
 
-    def figures(self, times: NDArray[np.int64]) -> NDArray[np.float64]:
-        totals = times @ self._sums
-        error = np.abs(times @ self._gaps).sum() / totals[0]
-        saved = figures(totals[np.newaxis])["cost_saved"][0]
-        return np.array([self._ranking.figures(times[self._user])["pr_auc"], saved, -error])
+    def figures(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return a row for each of `IMPROVEMENTS`, float64 [3, draws]."""
+        totals = times.T @ self._sums
+        error = np.abs(times.T @ self._gaps).sum(axis=1) / totals[:, 0]
+        return np.stack([self._precision.of(times), figures(totals)["cost_saved"], -error])
+
+
+def _draws_of_users(n_users: int, count: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """Yield how often each user counts, float64 [n_users, draws]: once each, then in `count` draws."""
+    yield np.ones((n_users, 1))
+    generator = np.random.default_rng(seed)
+    for start in range(0, count, AT_ONCE):
+        drawn = [generator.integers(0, n_users, n_users) for _ in range(min(AT_ONCE, count - start))]
+        yield np.stack([np.bincount(users, minlength=n_users) for users in drawn], axis=1).astype(np.float64)
 
 
 def _gaps(rows: Scored, user: NDArray[np.intp], n_users: int) -> NDArray[np.float64]:
@@ -112,5 +151,6 @@ def _gaps(rows: Scored, user: NDArray[np.intp], n_users: int) -> NDArray[np.floa
     return gaps
 
 
-def _improvements(names: Any, drawn: NDArray[np.float64]) -> dict[str, Improvement]:
-    return {name: Improvement(float(column[0]), column[1:]) for name, column in zip(names, drawn.T, strict=True)}
+def _improvements(names: Iterable[str], drawn: Sequence[Any]) -> dict[str, Improvement]:
+    columns = [np.concatenate(found) for found in zip(*drawn, strict=True)]
+    return {name: Improvement(float(column[0]), column[1:]) for name, column in zip(names, columns, strict=True)}

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sentinel_core.evaluation.contest import Contender, compare
+from sentinel_core.evaluation.contest import Contender, DrawnPrecision, compare
 from sentinel_core.evaluation.costs import Costs
 from sentinel_core.evaluation.curves import RELIABILITY_EDGES
 from sentinel_core.evaluation.judge import Scored, judge
@@ -48,6 +50,19 @@ def test_a_draw_is_the_difference_of_the_drawn_users_rows() -> None:
         expected = average_precision(ours.is_fraud[even], ours.score[even])
         expected -= average_precision(theirs.is_fraud[even], theirs.score[even])
         assert parts["even"].drawn[draw] == pytest.approx(expected)
+
+
+@given(st.integers(0, 1_000), st.sampled_from([3, 20, 1_000]))
+def test_drawn_precision_is_average_precision_of_the_drawn_rows_with_ties_too(seed: int, scores: int) -> None:
+    generator = np.random.default_rng(seed)
+    fraud, score = generator.random(60) < 0.2, generator.integers(0, scores, 60) / scores
+    user = generator.integers(0, 9, 60)
+    times = generator.integers(0, 3, (9, 5)).astype(np.float64)
+    found = DrawnPrecision(fraud, score, user, 9).of(times)
+    for draw in range(5):
+        rows = np.repeat(np.arange(60), times[user, draw].astype(int))
+        expected = average_precision(fraud[rows], score[rows]) if fraud[rows].any() else np.nan
+        assert found[draw] == pytest.approx(expected, nan_ok=True)
 
 
 def test_a_model_against_itself_differs_in_nothing() -> None:
