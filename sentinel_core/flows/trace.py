@@ -1,4 +1,4 @@
-"""Trace: from a transaction to its request, vector, model, run, snapshot, commit and label."""
+"""Trace: from a transaction to its vector, model, run, snapshot, commit and label; from a model or snapshot back."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from sentinel_core.datasets.columns import did_you_mean
 from sentinel_core.errors import DataError
 from sentinel_core.schema import REQUEST_COLUMNS
 from sentinel_core.settings import Settings
+from sentinel_core.stores.gate_attempts import attempt_of
 from sentinel_core.stores.labels import labels_of
-from sentinel_core.stores.model_metrics import latest_metrics
+from sentinel_core.stores.model_metrics import known_versions, latest_metrics, models_of_snapshot
 from sentinel_core.stores.postgres import connected, make_engine
+from sentinel_core.stores.prediction_logs import predictions_of
+from sentinel_core.stores.promotions import last_stages, moves_of
 from sentinel_core.stores.reading import get_prediction
 
 ANSWER: Final = ("fraud_score", "prediction", "confidence", "model_version", "degraded", "prediction_time_ms")
@@ -23,8 +27,8 @@ def trace(settings: Settings, transaction_id: str) -> dict[str, Any]:
     """Return everything that is known about a transaction, by PostgreSQL alone.
 
     {"transaction_id", "request", "arrived_at", "source", "answer", "features" (name → value, as logged), "risk_as_of",
-    "model" (version, run, snapshot, commit), "labels" (the one that counts first)}; a link that does not exist is None.
-    Raises `DataError` for an unknown id, `StoreError` where PostgreSQL is away.
+    "model" (version, run, snapshot, commit), "gate" (what it said of the model), "labels" (the one that counts first)};
+    a link that does not exist is None. Raises `DataError` for an unknown id, `StoreError` where PostgreSQL is away.
     """
     engine = make_engine(settings)
     try:
@@ -36,6 +40,7 @@ def trace(settings: Settings, transaction_id: str) -> dict[str, Any]:
                     remedy="Check the id; one that was just sent may still be on its way (see `sentinel status`).",
                 )
             model = _model(conn, row["model_version"])
+            gate = _gate(conn, settings, row["model_version"]) if row["model_version"] else None
             labels = labels_of(conn, transaction_id)
     finally:
         engine.dispose()
@@ -50,8 +55,78 @@ def trace(settings: Settings, transaction_id: str) -> dict[str, Any]:
         "features": _vector(row["features"], row["feature_set"]),
         "risk_as_of": row["risk_as_of"],
         "model": model,
+        "gate": gate,
         "labels": labels,
     }
+
+
+def trace_model(settings: Settings, version: str, *, limit: int = 20) -> dict[str, Any]:
+    """Return where a version came from, what the gate said, how it moved, and what it answered.
+
+    {"version", "model" (run, snapshot, commit), "gate", "moves" (the newest first), "predictions" (counts, hours, the
+    newest `limit`)}. Raises `DataError` for an unknown version, `StoreError` where PostgreSQL is away.
+    """
+    engine = make_engine(settings)
+    try:
+        with connected(engine) as conn:
+            moves = moves_of(conn, settings.model_name, version)
+            predictions = predictions_of(conn, version, limit=limit)
+            known = known_versions(conn, settings.model_name)
+            if not (moves or predictions["predictions"] or version in known):
+                raise DataError(
+                    f"expected a version of {settings.model_name}, got {version!r}.{did_you_mean(version, known)}",
+                    remedy="See `sentinel models`.",
+                )
+            return {
+                "version": version,
+                "model": _model(conn, version),
+                "gate": _gate(conn, settings, version),
+                "moves": moves,
+                "predictions": predictions,
+            }
+    finally:
+        engine.dispose()
+
+
+def trace_snapshot(settings: Settings, snapshot: str) -> dict[str, Any]:
+    """Return the versions that were trained on a snapshot: {"snapshot", "models": [{"version", "stage", …}]}.
+
+    Raises `DataError` for a snapshot that fed none, `StoreError` where PostgreSQL is away.
+    """
+    engine = make_engine(settings)
+    try:
+        with connected(engine) as conn:
+            trained = models_of_snapshot(conn, settings.model_name, snapshot)
+            if not trained:
+                fed = {one for one in known_versions(conn, settings.model_name).values() if one}
+                raise DataError(
+                    f"expected a snapshot that fed a version of {settings.model_name}, got {snapshot!r}."
+                    f"{did_you_mean(snapshot, fed)}",
+                    remedy="`sentinel trace --model VERSION` names the snapshot of a version.",
+                )
+            stages = last_stages(conn, settings.model_name)
+            models = [
+                {
+                    "version": version,
+                    "stage": stages.get(version, "None"),
+                    "gate": (_gate(conn, settings, version) or {}).get("outcome"),
+                    "pr_auc": row["pr_auc"],
+                    "created_at": row["created_at"],
+                    **{name: row["details"].get(name) for name in ORIGIN},
+                }
+                for version, row in trained.items()
+            ]
+    finally:
+        engine.dispose()
+    return {"snapshot": snapshot, "models": models}
+
+
+def _gate(conn: Connection, settings: Settings, version: str) -> dict[str, Any] | None:
+    attempt = attempt_of(conn, settings.model_name, version)
+    if attempt is None:
+        return None
+    names = ("outcome", "champion_version", "number", "label_day", "created_at")
+    return {**{name: attempt[name] for name in names}, "reason": attempt["verdict"]["reason"]}
 
 
 def _model(conn: Connection, version: str | None) -> dict[str, Any] | None:

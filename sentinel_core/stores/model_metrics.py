@@ -44,3 +44,27 @@ def latest_metrics(conn: Connection, model_version: str) -> dict[str, dict[str, 
         select(model_metrics).where(model_metrics.c.model_version == model_version).order_by(model_metrics.c.id)
     )
     return {row["split"]: dict(row) for row in rows.mappings()}
+
+
+def models_of_snapshot(conn: Connection, model_name: str, snapshot: str) -> dict[str, dict[str, Any]]:
+    """Return the newest metrics on the test part of every version that was trained on a snapshot, by version."""
+    rows = conn.execute(
+        select(model_metrics)
+        .where(
+            model_metrics.c.model_name == model_name,
+            model_metrics.c.split == "test",
+            model_metrics.c.details["snapshot"].astext == snapshot,
+        )
+        .order_by(model_metrics.c.id)
+    )
+    return {row["model_version"]: dict(row) for row in rows.mappings()}
+
+
+def known_versions(conn: Connection, model_name: str) -> dict[str, str]:
+    """Return the snapshot of every version of a model that has metrics, by version, in order of their recording."""
+    rows = conn.execute(
+        select(model_metrics.c.model_version, model_metrics.c.details["snapshot"].astext.label("snapshot"))
+        .where(model_metrics.c.model_name == model_name)
+        .order_by(model_metrics.c.id)
+    )
+    return {row.model_version: row.snapshot for row in rows}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
@@ -34,6 +34,37 @@ _INSERT: Final = text(
         score_sum = h.score_sum + excluded.score_sum
     """
 )
+
+
+_BY_MODEL: Final = text(
+    """
+    SELECT sum(predictions) AS predictions, sum(flagged) AS flagged, sum(degraded) AS degraded,
+           sum(score_sum) / sum(predictions) AS mean_score, min(hour) AS first_hour, max(hour) AS last_hour
+    FROM prediction_hours WHERE model_version = :version
+    """
+)
+_NEWEST: Final = text(
+    """
+    SELECT transaction_id, fraud_score, prediction, degraded, created_at FROM prediction_logs
+    WHERE model_version = :version AND NOT cache_hit AND created_at >= :hour
+          AND created_at < CAST(:hour AS timestamptz) + interval '1 hour'
+    ORDER BY created_at DESC LIMIT :limit
+    """
+)
+
+
+def predictions_of(conn: Connection, model_version: str, *, limit: int) -> dict[str, Any]:
+    """Return how many answers a model gave, from when to when, and at most `limit` of its last hour, newest first.
+
+    Counts come from the totals by hour and the rows from one hour of the log, however long that is.
+    """
+    totals = dict(conn.execute(_BY_MODEL, {"version": model_version}).mappings().one())
+    if not totals["predictions"]:
+        return {"predictions": 0, "newest": []}
+    counts = {name: int(totals[name]) for name in ("predictions", "flagged", "degraded")}
+    hours = {name: totals[name] for name in ("mean_score", "first_hour", "last_hour")}
+    found = conn.execute(_NEWEST, {"version": model_version, "hour": totals["last_hour"], "limit": limit})
+    return {**counts, **hours, "newest": [dict(row) for row in found.mappings()]}
 
 
 def insert_logs(conn: Connection, answered: Sequence[bytes]) -> None:

@@ -51,6 +51,12 @@ def list_promotions(conn: Connection, model_name: str, *, limit: int = 100) -> l
     return [dict(row) for row in rows.mappings()]
 
 
+def moves_of(conn: Connection, model_name: str, model_version: str) -> list[dict[str, Any]]:
+    """Return every move of a version, newest first."""
+    query = select(promotions).where(promotions.c.model_name == model_name, promotions.c.model_version == model_version)
+    return [dict(row) for row in conn.execute(query.order_by(promotions.c.id.desc())).mappings()]
+
+
 def last_stages(conn: Connection, model_name: str) -> dict[str, str]:
     """Return the stage that each version of a model was moved to last."""
     rows = conn.execute(

@@ -94,3 +94,6 @@ def test_a_training_has_one_source(sentinel: Sentinel) -> None:
 
 def test_trace_says_what_it_does_not_know(sentinel: Sentinel, redis_client: redis.Redis) -> None:
     assert "the id 'nobody' in PostgreSQL, found none" in sentinel.fails("trace", "nobody")
+    assert "a version of" in sentinel.fails("trace", "--model", "v1")
+    assert "a snapshot that fed" in sentinel.fails("trace", "--snapshot", "s1")
+    assert "one of TRANSACTION_ID, --model and --snapshot" in sentinel.fails("trace")

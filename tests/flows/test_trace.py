@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from sentinel_core.errors import DataError
-from sentinel_core.flows.trace import trace
+from sentinel_core.flows.trace import trace, trace_model, trace_snapshot
 from sentinel_core.schema import Label
 from sentinel_core.settings import Settings
 from sentinel_core.stores.feature_sets import add_feature_set
+from sentinel_core.stores.gate_attempts import GateAttempt, record_attempt
 from sentinel_core.stores.labels import record_labels
 from sentinel_core.stores.model_metrics import ModelMetrics, record_metrics
+from sentinel_core.stores.prediction_logs import _NEWEST
+from sentinel_core.stores.promotions import Promotion, record_promotion
 from sentinel_core.stores.recording import write_batch
 from tests.stores.makers import NOW, accepted_event, answered_event
 
@@ -55,3 +58,48 @@ def test_a_transaction_that_was_never_scored_has_no_answer(settings: Settings, e
 def test_an_unknown_id_says_what_to_do(settings: Settings) -> None:
     with pytest.raises(DataError, match=r"the id 'nobody' in PostgreSQL, found none\. Check the id; .* on its way"):
         trace(settings, "nobody")
+
+
+def test_a_model_leads_back_to_its_answers_moves_and_snapshot(settings: Settings, engine: Engine) -> None:
+    with engine.begin() as conn:
+        write_batch(conn, [event for n in "abc" for event in (accepted_event(n, 1), answered_event(n, 1))], now=NOW)
+    version = trace(settings, "a")["answer"]["model_version"]
+    verdict = {"reason": "superior in pr_auc"}
+    fields = {"lineage": "", "holdout_start": NOW, "holdout_end": NOW, "label_day": NOW.date(), "created_at": NOW}
+    judged = {"number": 1, "error_rate": 0.05, "outcome": "promote", "verdict": verdict}
+    with engine.begin() as conn:
+        record_metrics(conn, ModelMetrics(version, settings.model_name, "test", 10, NOW, pr_auc=0.7, details=ORIGIN))
+        record_attempt(conn, GateAttempt(settings.model_name, version, "v0", **fields, **judged))  # type: ignore[arg-type]
+        for stage in ("Staging", "Production"):
+            move = Promotion(settings.model_name, version, "1", "promote", stage, "dag", "why", NOW)  # type: ignore[arg-type]
+            record_promotion(conn, move)
+    found = trace_model(settings, version, limit=2)
+    assert found["model"] == {"version": version, **ORIGIN}
+    assert (found["gate"]["outcome"], found["gate"]["reason"]) == ("promote", "superior in pr_auc")
+    assert [move["to_stage"] for move in found["moves"]] == ["Production", "Staging"]
+    assert found["predictions"]["predictions"] == 3
+    assert len(found["predictions"]["newest"]) == 2
+    assert {one["transaction_id"] for one in found["predictions"]["newest"]} <= set("abc")
+    assert trace(settings, "a")["gate"]["outcome"] == "promote"
+    (model,) = trace_snapshot(settings, ORIGIN["snapshot"])["models"]
+    assert (model["version"], model["stage"], model["gate"], model["pr_auc"]) == (version, "Production", "promote", 0.7)
+
+
+def test_unknown_models_and_snapshots_suggest_the_near_one(settings: Settings, engine: Engine) -> None:
+    name = "v20260101_000000"
+    with engine.begin() as conn:
+        record_metrics(conn, ModelMetrics(name, settings.model_name, "test", 10, NOW, details=ORIGIN))
+    with pytest.raises(DataError, match=f"Did you mean '{name}'"):
+        trace_model(settings, "v20260101_000001")
+    with pytest.raises(DataError, match=f"Did you mean '{ORIGIN['snapshot']}'"):
+        trace_snapshot(settings, "sssssssssssssss")
+    assert trace_model(settings, name)["predictions"] == {"predictions": 0, "newest": []}
+
+
+def test_what_a_model_answered_is_read_from_one_hour_of_the_log(settings: Settings, engine: Engine) -> None:
+    with engine.begin() as conn:
+        write_batch(conn, [accepted_event("a", 1), answered_event("a", 1)], now=NOW)
+        values = {"version": "v1", "hour": NOW, "limit": 5}
+        conn.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = "\n".join(row[0] for row in conn.execute(text(f"EXPLAIN {_NEWEST.text}"), values))
+    assert "ix_prediction_logs_created_at" in plan
