@@ -54,10 +54,12 @@ def run() -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for name in CANDIDATES:
         begun = time.perf_counter()
-        trained = train_candidate(name, data, seed=SEED)
+        trained = train_candidate(name, data, seed=SEED, searched=True)
         figures[name] = {
             "seconds": round(time.perf_counter() - begun, 1),
             "seconds_by_step": dict(trained.seconds),
+            "hyperparameters": dict(trained.hyperparameters),
+            "search": trained.search.note if trained.search else None,
             "test": {metric: asdict(interval) for metric, interval in trained.metrics["test"].items()},
             "test_against_true_labels": {m: i.value for m, i in trained.metrics["test_true"].items()},
             "floors": [asdict(check) for check in check_floors(SYNTHETIC_FLOORS, trained.metrics["test"])],
