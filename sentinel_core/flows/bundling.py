@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version
@@ -15,29 +13,38 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel_core.evaluation.curves import precision_recall, reliability, roc
-from sentinel_core.evaluation.judge import Interval
-from sentinel_core.evaluation.metrics import confusion
 from sentinel_core.features.catalog import CATALOGUE, FEATURE_NAMES
-from sentinel_core.flows.card import model_card
+from sentinel_core.flows.card import model_document, model_report
+from sentinel_core.flows.card_pictures import rate_of
 from sentinel_core.flows.features import RISK as RISK_TABLE
 from sentinel_core.flows.features import FeatureSet
+from sentinel_core.flows.findings import FINDINGS, Findings, to_figures
 from sentinel_core.registry import files
-from sentinel_core.registry.manifest import Calibration, CostTerms, Data, FeatureRef, Figure, Manifest, Part, Policy
+from sentinel_core.registry.manifest import Calibration, CostTerms, Data, FeatureRef, Manifest, Part, Policy
 from sentinel_core.reports import plots
+from sentinel_core.reports.markdown import to_markdown
+from sentinel_core.reports.page import to_html
 from sentinel_core.schema import from_micros
 from sentinel_core.settings import Settings
 from sentinel_core.training.export import to_skops
 from sentinel_core.training.fit import TrainedCandidate
 from sentinel_core.training.threshold import Choice
 
+PAGE: Final = "report.html"
 REFERENCE_ROWS: Final = 50_000
 SELF_CHECK_ROWS: Final = 16
 LIBRARIES: Final = ("numpy", "scikit-learn", "skl2onnx", "onnx", "onnxruntime")
 
 
 def write_bundle(
-    folder: Path, settings: Settings, features: FeatureSet, trained: TrainedCandidate, *, commit: str, now: datetime
+    folder: Path,
+    settings: Settings,
+    features: FeatureSet,
+    trained: TrainedCandidate,
+    findings: Findings,
+    *,
+    commit: str,
+    now: datetime,
 ) -> Manifest:
     """Write the bundle of a candidate as the new `folder` and return its manifest.
 
@@ -52,32 +59,34 @@ def write_bundle(
             files.SELFCHECK: _self_check(features, trained).to_json().encode(),
             files.RISK: (features.path / RISK_TABLE).read_bytes(),
             files.REFERENCE: _reference(features, trained),
-            files.CARD: model_card(manifest, trained).encode(),
+            files.CARD: to_markdown(model_document(manifest, findings)).encode(),
             files.ESTIMATOR: to_skops(trained.estimator),
         },
     )
 
 
-def write_report(folder: Path, features: FeatureSet, trained: TrainedCandidate, manifest: Manifest) -> None:
-    """Write what people look at: importances, curves, calibration and decisions on the test part, and the card."""
+def write_report(folder: Path, manifest: Manifest, findings: Findings) -> None:
+    """Write what people look at as the new `folder`: the page, the card, plots, importances and findings.json."""
     folder.mkdir(parents=True)
-    test = trained.split.test
-    fraud, score = features.is_fraud[test] == 1, trained.scores["test"]
-    heading = f"{trained.algorithm}, test part"
-    heaviest = sorted(trained.importances.items(), key=lambda item: item[1], reverse=True)
+    heading = f"{manifest.algorithm}, test part"
+    ranked = sorted(findings.importances.items(), key=lambda item: (-item[1], item[0]))
     with (folder / "importances.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("input", "share"))
-        writer.writerows(heaviest)
-    plots.plot_importance(folder / "importances.png", trained.importances, trained.algorithm)
-    plots.plot_precision_recall(
-        folder / "precision_recall.png", precision_recall(fraud, score), float(fraud.mean()), heading
-    )
-    plots.plot_roc(folder / "roc.png", roc(fraud, score), heading)
-    plots.plot_reliability(folder / "reliability.png", reliability(fraud, score), heading)
-    decision = score >= trained.choice.at(features.cents[test])
-    plots.plot_confusion(folder / "confusion_matrix.png", confusion(fraud, decision), heading)
-    (folder / files.CARD).write_text(model_card(manifest, trained), encoding="utf-8")
+        writer.writerows(ranked)
+    drawings = {
+        "importances": plots.importance_plot(findings.importances, manifest.algorithm),
+        "precision_recall": plots.precision_recall_plot(findings.precision_recall.curve(), rate_of(manifest), heading),
+        "roc": plots.roc_plot(findings.roc.curve(), heading),
+        "reliability": plots.reliability_plot(findings.reliability.reliability(), heading),
+        "score_histogram": plots.histogram_plot(findings.histogram.histogram(), heading),
+        "confusion_matrix": plots.confusion_plot(findings.decisions.confusion(), heading),
+    }
+    for name, figure in drawings.items():
+        plots.save_png(figure, folder / f"{name}.png")
+    (folder / files.CARD).write_text(to_markdown(model_document(manifest, findings)), encoding="utf-8")
+    (folder / PAGE).write_text(to_html(model_report(manifest, findings)), encoding="utf-8")
+    (folder / FINDINGS).write_text(findings.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def _manifest(
@@ -96,7 +105,7 @@ def _manifest(
         ),
         threshold=trained.threshold,
         policy=_policy(trained.choice),
-        metrics={part: _figures(metrics) for part, metrics in trained.metrics.items()},
+        metrics={part: to_figures(metrics) for part, metrics in trained.metrics.items()},
         parts={part: _part(features, rows) for part, rows in trained.split.parts().items()},
         data=Data(
             snapshot=features.snapshot.id,
@@ -117,17 +126,6 @@ def _manifest(
 def _policy(choice: Choice) -> Policy:
     costs = CostTerms(**asdict(choice.costs)) if choice.costs else None
     return Policy(name=choice.policy, figures=dict(choice.figures), costs=costs)
-
-
-def _figures(metrics: Mapping[str, Interval]) -> dict[str, Figure]:
-    return {
-        name: Figure(value=figure.value, low=_finite(figure.low), high=_finite(figure.high))
-        for name, figure in metrics.items()
-    }
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _part(features: FeatureSet, rows: NDArray[np.intp]) -> Part:

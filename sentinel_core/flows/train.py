@@ -14,6 +14,7 @@ from sentinel_core.features.catalog import FEATURE_NAMES
 from sentinel_core.flows import Progress, silent
 from sentinel_core.flows.bundling import write_bundle, write_report
 from sentinel_core.flows.features import FeatureSet, load_feature_set
+from sentinel_core.flows.findings import find
 from sentinel_core.flows.runs import git_commit, run_url, step_of
 from sentinel_core.registry.tracking import log_bundle, log_facts, log_files, mlflow_run
 from sentinel_core.schema import MICROS_PER_SECOND, to_micros
@@ -51,17 +52,19 @@ def train_candidate(
         step_of(settings, job["run"]),
         mlflow_run(settings, name, parent=job["run"], tags=_tags(features, name, commit)) as run_id,
     ):
+        data = training_data(settings, features)
         trained = fit(
             name,
-            training_data(settings, features),
+            data,
             seed=seed,
             hyperparameters=hyperparameters,
             searched=searched,
             progress=lambda step: progress(f"{name}: {step}"),
         )
         folder = settings.home / "candidates" / run_id
-        manifest = write_bundle(folder / BUNDLE, settings, features, trained, commit=commit, now=now)
-        write_report(folder / REPORT, features, trained, manifest)
+        findings = find(data, trained)
+        manifest = write_bundle(folder / BUNDLE, settings, features, trained, findings, commit=commit, now=now)
+        write_report(folder / REPORT, manifest.model_copy(update={"run_id": run_id}), findings)
         facts = _facts(trained)
         (folder / FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
         progress(f"{name}: logging in MLflow")

@@ -79,6 +79,11 @@ def log_files(settings: Settings, run_id: str, folder: Path, *, under: str | Non
     client(settings).log_artifacts(run_id, str(folder), artifact_path=under)
 
 
+def log_file(settings: Settings, run_id: str, file: Path) -> None:
+    """Add one file to a run's artifacts, in the place of an earlier one of its name."""
+    client(settings).log_artifact(run_id, str(file))
+
+
 def log_bundle(settings: Settings, run_id: str, bundle: Path) -> str:
     """Log a bundle as the run's model and return the model's URI.
 

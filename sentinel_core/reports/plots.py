@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -125,18 +126,28 @@ def confusion_plot(matrix: Confusion, title: str) -> Figure:
 
 def save_png(figure: Figure, path: Path) -> None:
     """Write a figure as a PNG file."""
-    with _quiet():
+    with _styled():
         figure.savefig(path, dpi=_DPI)
 
 
 def to_svg(figure: Figure) -> str:
     """Return a figure as SVG; equal figures give equal text."""
-    from matplotlib import rc_context
-
     written = io.StringIO()
-    with rc_context(_STYLE), _quiet():
+    with _styled():
         figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
     return written.getvalue()
+
+
+@contextmanager
+def _styled() -> Iterator[None]:
+    """Apply the style, when a figure is made and when it is drawn: tick labels come into being with the latter.
+
+    A name in a script that the measuring font lacks is boxes in a PNG and itself in SVG; nobody is warned.
+    """
+    from matplotlib import rc_context
+
+    with rc_context(_STYLE), warnings.catch_warnings(action="ignore", category=UserWarning):
+        yield
 
 
 def _mark(axes: Axes, chosen: Point | None) -> None:
@@ -146,11 +157,10 @@ def _mark(axes: Axes, chosen: Point | None) -> None:
 
 def _figure(draw: Callable[[Axes], None], *, height: float = 3.9) -> Figure:
     # No pyplot: it keeps figures in a global list and looks for a screen.
-    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with rc_context(_STYLE):
+    with _styled():
         figure = Figure(figsize=(_WIDTH, height), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
@@ -158,9 +168,3 @@ def _figure(draw: Callable[[Axes], None], *, height: float = 3.9) -> Figure:
         axes.grid(alpha=0.3)
         draw(axes)
     return figure
-
-
-def _quiet() -> warnings.catch_warnings[None]:
-    """A name in a script that the measuring font lacks is drawn as boxes in a PNG, and as itself in SVG."""
-    caught = warnings.catch_warnings(action="ignore", category=UserWarning)
-    return caught
