@@ -104,7 +104,7 @@ def trace_snapshot(settings: Settings, snapshot: str) -> dict[str, Any]:
                     f"{did_you_mean(snapshot, fed)}",
                     remedy="`sentinel trace --model VERSION` names the snapshot of a version.",
                 )
-            stages = last_stages(conn, settings.model_name)
+            stages = {name: stage for (name, _), stage in last_stages(conn, settings.model_name).items()}
             models = [
                 {
                     "version": version,

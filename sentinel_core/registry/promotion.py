@@ -6,7 +6,7 @@ MLflow keeps no history of transitions; the recorder (flows wire it to the table
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -18,7 +18,7 @@ from sentinel_core.settings import Settings
 Stage = Literal["None", "Staging", "Production", "Archived"]
 Action = Literal["register", "promote", "archive", "rollback", "observed"]
 STAGES: Final[tuple[Stage, ...]] = ("None", "Staging", "Production", "Archived")
-ALIAS: Final[Mapping[str, str]] = {"Production": "champion", "Staging": "challenger"}
+ALIAS: Final[Mapping[Stage, str]] = {"Production": "champion", "Staging": "challenger"}
 BUNDLE_HASH_TAG: Final = "bundle_hash"
 
 
@@ -53,7 +53,7 @@ Recorder = Callable[[Move], object]
 def list_versions(settings: Settings) -> list[Version]:
     """Return every registered version, the newest first; none where nothing was registered yet."""
     with MlflowRegistry.of(settings) as registry:
-        return _versions(registry)
+        return versions_of(registry)
 
 
 def find_version(settings: Settings, name: str) -> Version:
@@ -63,7 +63,7 @@ def find_version(settings: Settings, name: str) -> Version:
 
 
 def _find(registry: MlflowRegistry, model_name: str, name: str) -> Version:
-    versions = _versions(registry)
+    versions = versions_of(registry)
     for version in versions:
         if name in (version.name, version.number):
             return version
@@ -110,7 +110,9 @@ def move(
     Each move, the displaced ones included, is told to `record` after MLflow has made it.
     """
     with MlflowRegistry.of(settings) as registry:
-        displaced = [other for other in _versions(registry) if other.stage == stage and other.number != version.number]
+        displaced = [
+            other for other in versions_of(registry) if other.stage == stage and other.number != version.number
+        ]
         registry.transition(version.number, stage)
         for other in displaced if stage in ALIAS else ():
             registry.transition(other.number, "Archived")
@@ -137,68 +139,6 @@ def rollback(
         )
     version = find_version(settings, previous)
     return move(settings, version, "Production", actor=actor, reason=reason, record=record, action="rollback")
-
-
-def follow_stages(settings: Settings, recorded: Mapping[str, str]) -> list[Move]:
-    """Bring stages and aliases together after people moved them elsewhere; return every move that nobody recorded.
-
-    `recorded` is version name → the stage that was written down last. Where a stage differs from it, somebody moved the
-    version, and the alias follows its stage. Where only an alias was moved, the stages follow it: what it points at
-    goes to its stage, what was there to Archived. Of several versions in Production the highest number serves and has
-    the alias. A version that is gone counts as moved to None. The moves' actor is empty: MLflow does not tell it.
-    """
-    with MlflowRegistry.of(settings) as registry:
-        versions, aliases = _versions(registry), registry.aliases()
-        unrecorded = [one for one in versions if one.stage != recorded.get(one.name, "None")]
-        moves = [_noticed(one, recorded.get(one.name, "None"), one.stage, _MOVED) for one in unrecorded]
-        for stage, alias in ALIAS.items():
-            holders = [one for one in versions if one.stage == stage]
-            pointed = next((one for one in versions if one.number == aliases.get(alias)), None)
-            if len(holders) > 1 and any(one in unrecorded for one in holders):
-                moves = [_with_several(move, stage, holders) for move in moves]
-            if pointed == (holders[0] if holders else None):
-                continue
-            if pointed is None or pointed in unrecorded or any(one.stage == stage for one in unrecorded):
-                _point(registry, alias, holders[0] if holders else None)
-            elif holders or pointed.stage != stage:
-                registry.transition(pointed.number, stage)
-                moves.append(_noticed(pointed, pointed.stage, stage, f"the alias {alias} was moved in MLflow"))
-                for other in holders:
-                    registry.transition(other.number, "Archived")
-                    moves.append(_noticed(other, stage, "Archived", f"lost the alias {alias} in MLflow"))
-    known = {one.name for one in versions}
-    gone = [name for name, stage in recorded.items() if name not in known and stage != "None"]
-    return moves + [_gone(name, recorded[name]) for name in gone]
-
-
-_MOVED: Final = "moved in MLflow, or by a process that was stopped before it wrote it down"
-
-
-def _noticed(version: Version, before: str, stage: str, reason: str) -> Move:
-    return Move(version, "observed", _stage(before), _stage(stage), "", reason)
-
-
-def _with_several(move: Move, stage: str, holders: Sequence[Version]) -> Move:
-    if move.to_stage != stage:
-        return move
-    names = ", ".join(one.name for one in holders)
-    return replace(move, reason=f"{move.reason}; {names} are in {stage} together, and {holders[0].name} counts")
-
-
-def _gone(name: str, before: str) -> Move:
-    version = Version(number="", name=name, stage="None", run_id="", bundle_hash="", created_ms=0)
-    return Move(version, "observed", _stage(before), "None", "", "deleted in MLflow")
-
-
-def _point(registry: MlflowRegistry, alias: str, version: Version | None) -> None:
-    if version is None:
-        registry.delete_alias(alias)
-    else:
-        registry.set_alias(alias, version.number)
-
-
-def _stage(text: str) -> Stage:
-    return next((stage for stage in STAGES if stage == text), "None")
 
 
 def unused_name(now: datetime, taken: Sequence[str]) -> str:
@@ -232,7 +172,8 @@ def _set_aliases(registry: MlflowRegistry, version: Version, stage: Stage) -> No
             registry.delete_alias(alias)
 
 
-def _versions(registry: MlflowRegistry) -> list[Version]:
+def versions_of(registry: MlflowRegistry) -> list[Version]:
+    """Return every version of a registry, the newest first."""
     return sorted(map(_version, registry.versions()), key=lambda version: int(version.number), reverse=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -43,8 +43,8 @@ def record_promotion(conn: Connection, promotion: Promotion) -> int:
     return int(conn.execute(insert(promotions).values(values).returning(promotions.c.id)).scalar_one())
 
 
-def list_promotions(conn: Connection, model_name: str, *, limit: int = 100) -> list[dict[str, Any]]:
-    """Return the newest moves of a model, newest first."""
+def list_promotions(conn: Connection, model_name: str, *, limit: int | None = None) -> list[dict[str, Any]]:
+    """Return the moves of a model, newest first: all of them, or the newest `limit`."""
     rows = conn.execute(
         select(promotions).where(promotions.c.model_name == model_name).order_by(promotions.c.id.desc()).limit(limit)
     )
@@ -57,27 +57,34 @@ def moves_of(conn: Connection, model_name: str, model_version: str) -> list[dict
     return [dict(row) for row in conn.execute(query.order_by(promotions.c.id.desc())).mappings()]
 
 
-def last_stages(conn: Connection, model_name: str) -> dict[str, str]:
-    """Return the stage that each version of a model was moved to last."""
+def last_stages(conn: Connection, model_name: str) -> dict[tuple[str, str], str]:
+    """Return the stage that each version of a model, (name, MLflow's number), was moved to last."""
+    key = (promotions.c.model_version, promotions.c.registry_version)
     rows = conn.execute(
-        select(promotions.c.model_version, promotions.c.to_stage)
+        select(*key, promotions.c.to_stage)
         .where(promotions.c.model_name == model_name)
-        .ext(distinct_on(promotions.c.model_version))
-        .order_by(promotions.c.model_version, promotions.c.id.desc())
+        .ext(distinct_on(*key))
+        .order_by(*key, promotions.c.id.desc())
     )
-    return {row.model_version: row.to_stage for row in rows}
+    return {(row.model_version, row.registry_version): row.to_stage for row in rows}
 
 
-def previous_production(conn: Connection, model_name: str, current_version: str) -> str | None:
-    """Return the model version that was last in Production before `current_version`: where a rollback goes."""
-    last = conn.execute(
-        select(promotions.c.model_version)
-        .where(
-            promotions.c.model_name == model_name,
-            promotions.c.to_stage == "Production",
-            promotions.c.model_version != current_version,
-        )
-        .order_by(promotions.c.id.desc())
-        .limit(1)
+def previous_production(
+    conn: Connection, model_name: str, current_version: str | None, *, among: Collection[str]
+) -> str | None:
+    """Return where a rollback from `current_version` goes: the version in Production before it, of those in `among`.
+
+    What was itself rolled back from is left out: after v1, v2, v3 and a rollback to v2, the next one goes to v1.
+    """
+    rows = conn.execute(
+        select(promotions.c.model_version, promotions.c.action)
+        .where(promotions.c.model_name == model_name, promotions.c.to_stage == "Production")
+        .order_by(promotions.c.id)
     )
-    return last.scalar_one_or_none()
+    line: list[str] = []
+    for version, action in rows:
+        if action == "rollback" and version in line:
+            del line[len(line) - line[::-1].index(version) :]
+        elif not line or line[-1] != version:
+            line.append(version)
+    return next((name for name in reversed(line) if name != current_version and name in among), None)

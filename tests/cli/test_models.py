@@ -42,7 +42,7 @@ def registered(settings: Settings, folder: Path, *names: str) -> None:
 
 
 def test_versions_move_and_every_move_is_listed(sentinel: Sentinel, with_mlflow: Settings, tmp_path: Path) -> None:
-    assert sentinel.json("models") == {"versions": [], "moves": []}
+    assert sentinel.json("models") == {"versions": [], "moves": [], "warnings": []}
     old, new = "v20260101_000000", "v20260102_000000"
     registered(with_mlflow, tmp_path, old, new)
     assert sentinel.json("promote", old) == {"version": old, "stage": "Production", "before": "None"}

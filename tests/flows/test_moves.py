@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -96,16 +97,69 @@ def test_an_alias_moved_by_hand_takes_the_stage_with_it(
     assert served.name == second.name
 
 
+def test_the_challenger_that_is_crowned_in_mlflow_stays_champion(
+    with_mlflow: Settings, mlflow: MlflowClient, pair: tuple[Version, Version]
+) -> None:
+    first, second = pair
+    move_version(with_mlflow, second.name, "Staging", actor="ann", now=NOW)
+    # MLflow's editor adds an alias; the version keeps `challenger`.
+    mlflow.set_registered_model_alias(with_mlflow.model_name, "champion", second.number)
+    found = observe_moves(with_mlflow, now=NOW)
+    assert brief(found) == {(second.name, "Staging", "Production"), (first.name, "Production", "Archived")}
+    assert mlflow.get_registered_model(with_mlflow.model_name).aliases == {"champion": second.number}
+    assert observe_moves(with_mlflow, now=NOW) == []
+    assert stages(with_mlflow) == {second.name: "Production", first.name: "Archived"}
+
+
+def test_a_second_alias_on_the_champion_takes_nothing_out_of_production(
+    with_mlflow: Settings, mlflow: MlflowClient, pair: tuple[Version, Version]
+) -> None:
+    first, _ = pair
+    mlflow.set_registered_model_alias(with_mlflow.model_name, "challenger", first.number)
+    assert observe_moves(with_mlflow, now=NOW) == []
+    assert mlflow.get_registered_model(with_mlflow.model_name).aliases == {"champion": first.number}
+    served = production_version(with_mlflow)
+    assert served is not None
+    assert served.name == first.name
+
+
+def test_of_many_that_look_at_once_one_writes_it_down(
+    with_mlflow: Settings, engine: Engine, pair: tuple[Version, Version]
+) -> None:
+    first, second = pair
+    by_hand(with_mlflow, second, "Production", archive=first)
+    with ThreadPoolExecutor(6) as pool:
+        looks = list(pool.map(lambda _: observe_moves(with_mlflow, now=NOW), range(6)))
+    assert sorted(map(len, looks)) == [0, 0, 0, 0, 0, 2]
+    with engine.connect() as conn:
+        assert len([m for m in list_promotions(conn, with_mlflow.model_name) if m["action"] == "observed"]) == 2
+
+
+def test_moved_twice_between_two_looks_is_written_down_as_it_ended(
+    with_mlflow: Settings, pair: tuple[Version, Version]
+) -> None:
+    _, second = pair
+    by_hand(with_mlflow, second, "Staging")
+    by_hand(with_mlflow, second, "Archived")
+    assert brief(observe_moves(with_mlflow, now=NOW)) == {(second.name, "None", "Archived")}
+
+
+def rejected(settings: Settings, engine: Engine, version: Version) -> dict[str, Any]:
+    """Let the gate have refused a version; return its verdict."""
+    verdict = {"outcome": "reject", "reason": "not enough: recall"}
+    fields = {"lineage": "history", "holdout_start": NOW, "holdout_end": NOW, "label_day": date(2026, 6, 1)}
+    judged = {"number": 1, "error_rate": 0.05, "outcome": "reject", "verdict": verdict, "created_at": NOW}
+    attempt = GateAttempt(settings.model_name, version.name, None, **fields, **judged)  # type: ignore[arg-type]
+    with engine.begin() as conn:
+        record_attempt(conn, attempt)
+    return verdict
+
+
 def test_a_version_that_failed_the_gate_is_named(
     with_mlflow: Settings, engine: Engine, pair: tuple[Version, Version]
 ) -> None:
     _, second = pair
-    verdict = {"outcome": "reject", "reason": "not enough: recall"}
-    fields = {"lineage": "history", "holdout_start": NOW, "holdout_end": NOW, "label_day": date(2026, 6, 1)}
-    judged = {"number": 1, "error_rate": 0.05, "outcome": "reject", "verdict": verdict, "created_at": NOW}
-    attempt = GateAttempt(with_mlflow.model_name, second.name, None, **fields, **judged)  # type: ignore[arg-type]
-    with engine.begin() as conn:
-        record_attempt(conn, attempt)
+    verdict = rejected(with_mlflow, engine, second)
     by_hand(with_mlflow, second, "Production")
     found = {move["model_version"]: move for move in observe_moves(with_mlflow, now=NOW)}
     assert found[second.name]["reason"].startswith("AGAINST THE GATE, which said reject (not enough: recall)")
@@ -115,6 +169,23 @@ def test_a_version_that_failed_the_gate_is_named(
     assert act["action"] == "override"
     listed = {v["version"]: v for v in list_models(with_mlflow, now=NOW)["versions"]}
     assert listed[second.name]["gate"] == "reject"
+    warnings = list_models(with_mlflow, now=NOW)["warnings"]
+    expected = f"{second.name} is in Production against the gate, which said reject (not enough: recall)."
+    assert expected in warnings
+
+
+def test_our_own_command_against_the_gate_is_named_too(
+    with_mlflow: Settings, engine: Engine, pair: tuple[Version, Version], caplog: pytest.LogCaptureFixture
+) -> None:
+    _, second = pair
+    rejected(with_mlflow, engine, second)
+    move_version(with_mlflow, second.name, "Production", actor="ann", reason="we need it today", now=NOW)
+    with engine.connect() as conn:
+        newest = list_promotions(conn, with_mlflow.model_name)[0]
+        (act,) = list_acts(conn, subject=second.name)
+    assert newest["reason"] == "AGAINST THE GATE, which said reject (not enough: recall); we need it today"
+    assert (act["actor"], act["action"]) == ("ann", "override")
+    assert "AGAINST THE GATE" in caplog.text
 
 
 def test_of_two_in_production_the_one_that_serves_has_the_alias_and_the_log_says_so(
@@ -123,6 +194,8 @@ def test_of_two_in_production_the_one_that_serves_has_the_alias_and_the_log_says
     first, second = pair
     by_hand(with_mlflow, second, "Production")
     (move,) = observe_moves(with_mlflow, now=NOW)
+    together = f"{second.name}, {first.name} are in Production together: {second.name}, the highest number, counts."
+    assert together in list_models(with_mlflow, now=NOW)["warnings"]
     assert f"{second.name}, {first.name} are in Production together, and {second.name} counts" in move["reason"]
     assert champion(mlflow, with_mlflow) == second.number
     served = production_version(with_mlflow)
@@ -181,6 +254,31 @@ def test_a_rollback_goes_to_the_version_that_is_named_and_keeps_the_reason(
     assert (newest["action"], newest["actor"], newest["reason"]) == ("rollback", "model_rollback", "alarms doubled")
     with pytest.raises(RegistryError, match="got 'v9'"):
         rollback(with_mlflow, actor="ann", to="v9", now=NOW)
+
+
+def test_one_rollback_after_another_goes_further_back(with_mlflow: Settings, tmp_path: Path, pair: Any) -> None:
+    first, second = pair
+    third = registered(with_mlflow, tmp_path, "v20260103_000000", Log())
+    for version in (second, third):
+        move_version(with_mlflow, version.name, "Production", actor="ann", now=NOW)
+    assert rollback(with_mlflow, actor="ann", now=NOW)["version"] == second.name
+    assert rollback(with_mlflow, actor="ann", now=NOW)["version"] == first.name
+    with pytest.raises(RegistryError, match="expected an earlier version"):
+        rollback(with_mlflow, actor="ann", now=NOW)
+
+
+def test_a_rollback_leaves_out_what_was_deleted_and_fills_an_empty_production(
+    with_mlflow: Settings, mlflow: MlflowClient, tmp_path: Path, pair: Any
+) -> None:
+    first, second = pair
+    third = registered(with_mlflow, tmp_path, "v20260103_000000", Log())
+    for version in (second, third):
+        move_version(with_mlflow, version.name, "Production", actor="ann", now=NOW)
+    mlflow.delete_model_version(with_mlflow.model_name, second.number)
+    by_hand(with_mlflow, third, "Archived")
+    assert any("Nothing is in Production" in line for line in list_models(with_mlflow, now=NOW)["warnings"])
+    assert rollback(with_mlflow, actor="ann", now=NOW) == {"version": third.name, "stage": "Production", "before": None}
+    assert rollback(with_mlflow, actor="ann", now=NOW)["version"] == first.name
 
 
 def test_nothing_is_asked_of_mlflow_that_could_not_be_recorded(with_mlflow: Settings) -> None:

@@ -26,15 +26,20 @@ def move(version: str, to_stage: str, days: int, action: str = "promote", name: 
 
 def test_the_log_of_moves_says_where_a_rollback_goes(engine: Engine) -> None:
     with engine.begin() as conn:
-        assert previous_production(conn, "fraud_detector", "v1") is None
+        assert previous_production(conn, "fraud_detector", "v1", among=("v1",)) is None
         for day, (version, stage) in enumerate(
             [("v1", "Staging"), ("v1", "Production"), ("v2", "Staging"), ("v1", "Archived"), ("v2", "Production")]
         ):
             record_promotion(conn, move(version, stage, day))
         record_promotion(conn, move("v9", "Production", 9, name="another"))
         moves = list_promotions(conn, "fraud_detector")
-        assert previous_production(conn, "fraud_detector", "v2") == "v1"
-        assert previous_production(conn, "fraud_detector", "v1") == "v2"
+        both = ("v1", "v2")
+        assert previous_production(conn, "fraud_detector", "v2", among=both) == "v1"
+        assert previous_production(conn, "fraud_detector", "v1", among=both) == "v2"
+        assert previous_production(conn, "fraud_detector", "v2", among=("v2",)) is None
+        record_promotion(conn, move("v1", "Production", 5, action="rollback"))
+        # v2 was rolled back from: nobody wants it back.
+        assert previous_production(conn, "fraud_detector", "v1", among=both) is None
     assert [(one["model_version"], one["to_stage"]) for one in moves[:2]] == [("v2", "Production"), ("v1", "Archived")]
     assert moves[0]["verdict"]["roc_auc"]["passed"] is True
     assert moves[0]["created_at"] == NOW + 4 * DAY
