@@ -117,7 +117,7 @@ def _show_move(moved: dict[str, Any], json: bool) -> None:
 
 
 def _show_training(outcome: dict[str, Any]) -> None:
-    from sentinel_core.training.gate import Verdict
+    from sentinel_core.training.verdict import Verdict
 
     rows = []
     for row in outcome["table"]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
 import tempfile
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from sentinel_core.flows import Progress, silent
 from sentinel_core.flows.gate import judge_version
@@ -20,13 +19,9 @@ from sentinel_core.flows.train import BUNDLE
 from sentinel_core.registry import promotion
 from sentinel_core.registry.tracking import log_facts, log_files
 from sentinel_core.settings import Settings
-from sentinel_core.stores.alerts import Alert, record_alert
 from sentinel_core.stores.audit import record_act
 from sentinel_core.stores.postgres import connected, make_engine
-from sentinel_core.training.gate import Verdict
-
-BOTH_FAIL: Final = "champion_and_challenger_below_floors"
-_log: Final = logging.getLogger(__name__)
+from sentinel_core.training.verdict import Verdict
 
 
 def promote_if_good(
@@ -40,20 +35,20 @@ def promote_if_good(
     """Judge what `register_best` returned; return {"version", "model", "promoted", "verdict", "bundle", …}.
 
     A version that passes the gate moves to Production, the one before it to Archived, with the verdict in the table
-    `promotions`. One that fails or is held stays in Staging, and the table `audit` says why. The verdict is logged with
-    the version's run in MLflow. With `repeated` an attempt is made even where the labels were judged on before. Either
-    way SENTINEL_HOME/state/last_training.json tells whoever comes next.
+    `promotions`. One that fails or is held stays in Staging, and the table `audit` says why; so does one whose champion
+    was replaced meanwhile, or that somebody moved. The verdict is logged with the version's run in MLflow. With
+    `repeated` an attempt is made even where the labels were judged on before. Either way
+    SENTINEL_HOME/state/last_training.json tells whoever comes next. Called again, nothing is done twice.
     """
     best, run = registered["best"], str(registered["run"])
     with step_of(settings, run):
         verdict = judge_version(settings, registered, repeated=repeated, now=now, progress=progress)
         for line in verdict.table().splitlines():
             progress(line)
+        version = promotion.find_version(settings, registered["version"])
         if verdict.passed:
-            version = _promote(settings, registered["version"], verdict, now)
-        else:
-            version = promotion.find_version(settings, registered["version"])
-            _record_failure(settings, version.name, verdict, now)
+            version = _promote(settings, version.name, verdict, now, progress)
+        promoted = verdict.passed and version.stage == "Production"
         _log_verdict(settings, str(best["run_id"]), verdict)
         gate = {"gate": "passed" if verdict.passed else verdict.outcome, "model_version": version.name}
         log_facts(settings, run, params={}, metrics={}, tags=gate)
@@ -62,7 +57,7 @@ def promote_if_good(
         "version": version.name,
         "number": version.number,
         "model": best["model"],
-        "promoted": verdict.passed,
+        "promoted": promoted,
         "verdict": verdict.to_dict(),
         "snapshot": str(best["features"]).partition("-")[0],
         "bundle": str(Path(best["folder"]) / BUNDLE),
@@ -74,48 +69,36 @@ def promote_if_good(
     return outcome
 
 
-def _promote(settings: Settings, name: str, verdict: Verdict, now: datetime) -> promotion.Version:
-    reason = f"passed the gate of the profile {verdict.profile}: {verdict.reason}"
+def _promote(settings: Settings, name: str, verdict: Verdict, now: datetime, progress: Progress) -> promotion.Version:
+    """Move a version from Staging to Production, if that is still what the verdict was about."""
     with recorder(settings, now) as record:
         version = promotion.find_version(settings, name)
         if version.stage == "Production":
             return version
-        return promotion.move(
-            settings, version, "Production", actor=ACTOR, reason=reason, record=record, verdict=verdict.to_dict()
-        )
+        serving = next((one.name for one in promotion.list_versions(settings) if one.stage == "Production"), None)
+        if version.stage == "Staging" and serving == verdict.champion:
+            reason = f"passed the gate of the profile {verdict.profile}: {verdict.reason}"
+            return promotion.move(
+                settings, version, "Production", actor=ACTOR, reason=reason, record=record, verdict=verdict.to_dict()
+            )
+    reason = (
+        f"passed the gate against {verdict.champion or 'no model'}, but was not moved: it is in {version.stage}, and"
+        f" {serving or 'no model'} in Production"
+    )
+    progress(f"{name} {reason}")
+    engine = make_engine(settings)
+    try:
+        with connected(engine) as conn:
+            record_act(conn, actor=ACTOR, action="gate", subject=name, reason=reason, at=now)
+    finally:
+        engine.dispose()
+    return version
 
 
 def _log_verdict(settings: Settings, run_id: str, verdict: Verdict) -> None:
-    """Put the verdict beside the model: gate.json, the same as text, and tags."""
+    """Put the verdict beside the model: gate.json, gate.md, and tags."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "gate.json").write_text(json.dumps(verdict.to_dict(), indent=1) + "\n", encoding="utf-8")
-        (Path(folder) / "gate.txt").write_text(verdict.table() + "\n", encoding="utf-8")
+        (Path(folder) / "gate.md").write_text(verdict.markdown(), encoding="utf-8")
         log_files(settings, run_id, Path(folder))
     log_facts(settings, run_id, params={}, metrics={}, tags={"gate": verdict.outcome, "gate_reason": verdict.reason})
-
-
-def _record_failure(settings: Settings, version: str, verdict: Verdict, now: datetime) -> None:
-    engine = make_engine(settings)
-    reason = f"stays in Staging: {verdict.reason}"
-    try:
-        with connected(engine) as conn:
-            record_act(
-                conn, actor=ACTOR, action="gate", subject=version, reason=reason, at=now, details=verdict.to_dict()
-            )
-            if verdict.alert:
-                _log.warning("%s", verdict.alert)
-                record_alert(
-                    conn,
-                    Alert(
-                        rule=BOTH_FAIL,
-                        severity="high",
-                        state="firing",
-                        metric="floors",
-                        actor=ACTOR,
-                        reason=verdict.alert,
-                        created_at=now,
-                        details={"champion": verdict.champion, "challenger": version},
-                    ),
-                )
-    finally:
-        engine.dispose()

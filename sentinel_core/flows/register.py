@@ -13,7 +13,7 @@ from sentinel_core.flows.runs import git_commit, step_of
 from sentinel_core.flows.train import read_facts
 from sentinel_core.registry import promotion
 from sentinel_core.settings import Settings
-from sentinel_core.stores.model_metrics import ModelMetrics, record_metrics
+from sentinel_core.stores.model_metrics import ModelMetrics, latest_metrics, record_metrics
 from sentinel_core.stores.postgres import connected, make_engine
 
 ACTOR: Final = "fraud_training"
@@ -24,24 +24,25 @@ def register_best(
 ) -> dict[str, Any]:
     """Register the best of a comparison and move it to Staging; return {"run", "version", "number", "best", "table"}.
 
-    Its metrics go to the table `model_metrics`, with what leads back to run, snapshot and commit. Raises
-    `RegistryError` or `StoreError` where MLflow or PostgreSQL is away.
+    Its metrics go to the table `model_metrics`, with what leads back to run, snapshot and commit. Called again, it
+    finds what it registered. Raises `RegistryError` or `StoreError` where MLflow or PostgreSQL is away.
     """
     best, run = comparison["best"], str(comparison["run"])
     with step_of(settings, run), recorder(settings, now) as record:
-        taken = [version.name for version in promotion.list_versions(settings)]
-        version = promotion.register(
+        versions = promotion.list_versions(settings)
+        version = next((one for one in versions if _is_of(one, best)), None) or promotion.register(
             settings,
             model_uri=best["model_uri"],
             run_id=best["run_id"],
-            name=promotion.unused_name(now, taken),
+            name=promotion.unused_name(now, [one.name for one in versions]),
             bundle_hash=best["bundle_hash"],
             actor=ACTOR,
             record=record,
         )
         _record_metrics(settings, version.name, best, now)
-        reason = f"the best of {len(comparison['table'])} candidates on the calibration part"
-        promotion.move(settings, version, "Staging", actor=ACTOR, reason=reason, record=record)
+        if version.stage == "None":
+            reason = f"the best of {len(comparison['table'])} candidates on the calibration part"
+            promotion.move(settings, version, "Staging", actor=ACTOR, reason=reason, record=record)
     progress(f"{version.name} ({best['model']}) is in Staging")
     return {
         "run": run,
@@ -51,6 +52,10 @@ def register_best(
         "table": comparison["table"],
         "mlflow_url": f"{settings.mlflow_tracking_uri}/#/models/{settings.model_name}/versions/{version.number}",
     }
+
+
+def _is_of(version: promotion.Version, best: Mapping[str, Any]) -> bool:
+    return (version.run_id, version.bundle_hash) == (best["run_id"], best["bundle_hash"])
 
 
 def _record_metrics(settings: Settings, version: str, best: Mapping[str, Any], now: datetime) -> None:
@@ -68,7 +73,10 @@ def _record_metrics(settings: Settings, version: str, best: Mapping[str, Any], n
     engine = make_engine(settings)
     try:
         with connected(engine) as conn:
+            written = latest_metrics(conn, version)
             for part, figures in facts["metrics"].items():
+                if part in written:
+                    continue
                 value = {name: figure["value"] for name, figure in figures.items()}
                 row = ModelMetrics(
                     model_version=version,

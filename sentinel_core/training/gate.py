@@ -7,101 +7,41 @@ docs/decisions/0015-gate.md says why each bound is what it is.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sentinel_core.errors import TrainingError
-from sentinel_core.evaluation.contest import Contender, Improvement, compare
+from sentinel_core.evaluation.contest import DRAWS, Contender, Improvement, compare
 from sentinel_core.evaluation.costs import Costs
 from sentinel_core.evaluation.judge import JUDGED, Interval, Scored, judge
+from sentinel_core.training.verdict import Check, Verdict
 
 SYNTHETIC_FLOORS: Final[Mapping[str, float]] = {"roc_auc": 0.90, "precision": 0.80, "recall": 0.85, "f1": 0.82}
 """Floors of generated data; a figure must lie above."""
 MARGINS: Final[Mapping[str, float]] = {"pr_auc": -0.02, "cost_saved": -0.01}
 """How much worse than the champion a challenger may be, at the lower bound."""
 ERROR_RATE: Final = 0.05
-"""One-sided, of the first attempt on a hold-out; each further one on the same rows has half of the one before."""
+"""One-sided, of the first attempt on a hold-out, and of each check that turns a model away for being worse."""
 MIN_FRAUDS: Final = 200
 MIN_SEGMENT_FRAUDS: Final = 30
 
-Outcome = Literal["promote", "reject", "hold"]
+
+def error_rate(attempt: int) -> float:
+    """Return the error rate of the n-th attempt on a hold-out: half of the one before, down to one draw.
+
+    >>> [error_rate(n) for n in (1, 2, 3, 40)]
+    [0.05, 0.025, 0.0125, 0.0005]
+    """
+    return max(ERROR_RATE * 0.5 ** (attempt - 1), 1 / DRAWS)
 
 
 def profile_floors(profile: str, declared: Mapping[str, float]) -> Mapping[str, float]:
     """Return the floors of a profile: those that its column map declared, or mission.md's for generated data."""
     return declared or (SYNTHETIC_FLOORS if profile == "synthetic" else {})
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One check: the figure with the ends of its interval, the bound and the rule that held them to it.
-
-    `passed` is None where there was too little to judge by, and `note` says so.
-    """
-
-    name: str
-    value: float
-    low: float | None
-    high: float | None
-    bound: float
-    passed: bool | None
-    rule: str = "value > bound"
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The gate's answer, the reason in a sentence, and the checks; `profile` says whose floors were used.
-
-    `champion` is the version that the challenger was compared with, `attempt` the number of the attempt on the
-    hold-out, `superior` the figures whose lower bound lies above 0, `alert` what somebody should look at now.
-    """
-
-    profile: str
-    outcome: Outcome
-    reason: str
-    checks: tuple[Check, ...]
-    champion: str | None = None
-    attempt: int = 1
-    error_rate: float = ERROR_RATE
-    superior: tuple[str, ...] = ()
-    alert: str | None = None
-    holdout: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def passed(self) -> bool:
-        """Whether the version goes to Production."""
-        return self.outcome == "promote"
-
-    @classmethod
-    def from_dict(cls, written: Mapping[str, Any]) -> Verdict:
-        """Read what `to_dict` returned."""
-        own = {name: value for name, value in written.items() if name != "passed"}
-        checks = [{**check, "value": math.nan if check["value"] is None else check["value"]} for check in own["checks"]]
-        own["checks"] = tuple(Check(**check) for check in checks)
-        return cls(**{**own, "superior": tuple(own["superior"])})
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form; figures that are not finite are None."""
-        checks = [{name: _finite(value) for name, value in asdict(check).items()} for check in self.checks]
-        return {**asdict(self), "superior": list(self.superior), "checks": checks, "passed": self.passed}
-
-    def table(self) -> str:
-        """Return the checks as lines of text."""
-        against = f" against {self.champion}, attempt {self.attempt}" if self.champion else ""
-        lines = [f"gate: {self.outcome}{against}, floors of the profile {self.profile}: {self.reason}"]
-        judged = [check for check in self.checks if check.passed is not None]
-        width = max((len(check.name) for check in judged), default=0)
-        for check in judged:
-            lines.append(f"  {'ok  ' if check.passed else 'FAIL'} {check.name:<{width}} {_figures(check)}")
-        if len(judged) < len(self.checks):
-            lines.append(f"       {len(self.checks) - len(judged)} segments with too few frauds were not judged")
-        return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +67,17 @@ def judge_first(
     metrics: Mapping[str, Interval],
     baselines: Mapping[str, float],
     circumstances: Circumstances,
+    *,
+    why: str = "no model is in Production yet",
 ) -> Verdict:
-    """Judge a model where none is in Production: floors, else PR-AUC's lower end above every baseline.
+    """Judge a model where none can be compared with: floors, else PR-AUC's lower end above every baseline.
 
-    `metrics` are those of the test part, `baselines` name → PR-AUC on the same rows. Raises `TrainingError` for a floor
-    of a metric that does not exist.
+    `metrics` are those of the test part, `baselines` name → PR-AUC on the same rows, `why` the reason that is given for
+    a promotion. Raises `TrainingError` for a floor of a metric that does not exist.
     """
     checks = check_floors(floors, metrics) if floors else _check_baselines(metrics["pr_auc"], baselines)
     checks = (*checks, *circumstances.checks())
-    return _decided(profile if floors else f"{profile} (no floors: baselines)", checks, "no model is in Production yet")
+    return _decided(profile if floors else f"{profile} (no floors: baselines)", checks, why)
 
 
 def judge_challenger(
@@ -154,39 +96,50 @@ def judge_challenger(
     above its margin, one of the two estimates is better, and no segment is significantly worse (Holm, 1979). With
     fewer than 200 frauds in the hold-out nothing can be told: hold.
     """
-    rate = ERROR_RATE / 2 ** (attempt - 1)
-    holdout = contest.described()
+    rate = error_rate(attempt)
     frauds = int(contest.rows.is_fraud.sum())
     if frauds < MIN_FRAUDS:
         few = Check("frauds in the hold-out", frauds, None, None, MIN_FRAUDS, False, "value ≥ bound")
         reason = f"{frauds} frauds that neither model has seen cannot tell them apart"
-        return Verdict(profile, "hold", reason, (few,), champion, attempt, rate, holdout=holdout)
+        if contest.left_out:
+            reason += f"; {contest.left_out:,} rows are no later than what {champion} was calibrated on"
+        return Verdict(profile, "hold", reason, (few,), champion, attempt, rate, holdout=contest.described())
     whole, segments = contest.run()
     checks = (
         *check_floors(floors, metrics),
         *_not_worse(whole, rate),
         _better_in_one(whole),
-        _calibrated(whole["calibration"], rate),
+        _calibrated(whole["calibration"]),
         *circumstances.checks(),
         *_segments(contest, segments),
     )
     superior = tuple(name for name in MARGINS if whole[name].quantile(rate) > 0)
     said = f"superior in {' and '.join(superior)}" if superior else "not inferior, superior in nothing for certain"
-    verdict = _decided(profile, checks, said)
-    alert = _alert(floors, checks, contest.champion_figures(), champion)
-    return Verdict(profile, verdict.outcome, verdict.reason, checks, champion, attempt, rate, superior, alert, holdout)
+    return replace(
+        _decided(profile, checks, said),
+        champion=champion,
+        attempt=attempt,
+        error_rate=rate,
+        superior=superior,
+        alert=_alert(floors, checks, contest.champion_figures(), champion),
+        holdout=contest.described(),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """A hold-out, what both models say of it, and the segments that are looked at: name → rows, bool [n]."""
+    """A hold-out, what both models say of it, and the segments that are looked at: name → rows, bool [n].
+
+    `left_out` counts the rows of the challenger's test part that the champion had seen.
+    """
 
     rows: Scored
     challenger: Contender
     champion: Contender
     costs: Costs
     segments: Mapping[str, NDArray[np.bool_]]
-    draws: int = 2_000
+    left_out: int = 0
+    draws: int = DRAWS
     seed: int = 0
 
     def judged(self) -> dict[str, NDArray[np.bool_]]:
@@ -216,12 +169,13 @@ class Contest:
         return judge(own, self.champion.threshold, self.costs)
 
     def described(self) -> dict[str, Any]:
-        """Return how many rows, frauds and users the hold-out has."""
+        """Return how many rows, frauds and users the hold-out has, and how many were left out."""
         rows = self.rows
         return {
             "rows": len(rows.is_fraud),
             "frauds": int(rows.is_fraud.sum()),
             "users": len(np.unique(rows.user)),
+            "left_out": self.left_out,
             "draws": self.draws,
         }
 
@@ -273,8 +227,9 @@ def _better_in_one(whole: Mapping[str, Improvement]) -> Check:
     return Check("better in one of the two", value, None, None, 0.0, value > 0, note=best)
 
 
-def _calibrated(improvement: Improvement, rate: float) -> Check:
-    low, high = improvement.quantile(rate), improvement.quantile(1 - rate)
+def _calibrated(improvement: Improvement) -> Check:
+    # Not at the attempt's rate: here a smaller one would let more through.
+    low, high = improvement.quantile(ERROR_RATE), improvement.quantile(1 - ERROR_RATE)
     return Check("calibration over the champion", improvement.value, low, high, 0.0, high >= 0, "high ≥ bound")
 
 
@@ -316,13 +271,3 @@ def _alert(
 
 def _check(name: str, figure: Interval, judged: float, bound: float, rule: str = "value > bound") -> Check:
     return Check(name, figure.value, figure.low, figure.high, bound, judged > bound, rule)
-
-
-def _figures(check: Check) -> str:
-    between = "" if check.low is None or check.high is None else f" [{check.low:.4f}, {check.high:.4f}]"
-    note = f" ({check.note})" if check.note else ""
-    return f"{check.value:.4f}{between} {check.rule.replace('bound', f'{check.bound:.4f}')}{note}"
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not np.isfinite(value) else value

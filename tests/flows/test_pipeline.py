@@ -86,7 +86,7 @@ def test_a_file_ends_as_a_promoted_packaged_model_and_a_worse_one_does_not(
 
     second = pipeline.run_on(request(tmp_path, ""), models="logistic_regression", hyperparams={"C": 0.1})
     assert (second["promoted"], second["tag"], second["verdict"]["outcome"]) == (False, None, "hold")
-    assert f"{first['version']} was judged on the labels that were mature on" in second["verdict"]["reason"]
+    assert f"{first['version']} was judged on labels up to those of" in second["verdict"]["reason"]
     stages = {version.name: version.stage for version in list_versions(with_mlflow)}
     assert stages == {first["version"]: "Production", second["version"]: "Staging"}
     with engine.connect() as conn:
@@ -180,7 +180,7 @@ def test_a_challenger_is_judged_against_the_champion_on_the_same_rows(
     mlflow = client(with_mlflow)
     run = mlflow.get_run(better["run_id"])
     assert run.data.tags["gate"] == "promote"
-    assert {"gate.json", "gate.txt"} <= {artifact.path for artifact in mlflow.list_artifacts(better["run_id"])}
+    assert {"gate.json", "gate.md"} <= {artifact.path for artifact in mlflow.list_artifacts(better["run_id"])}
     with engine.connect() as conn:
         attempts = [attempt_of(conn, with_mlflow.model_name, one["version"]) for one in (first, better, worse)]
         (alert,) = list_alerts(conn)

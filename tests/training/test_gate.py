@@ -19,12 +19,13 @@ from sentinel_core.training.gate import (
     SYNTHETIC_FLOORS,
     Circumstances,
     Contest,
-    Verdict,
     check_floors,
+    error_rate,
     holm,
     judge_challenger,
     judge_first,
 )
+from sentinel_core.training.verdict import Verdict
 
 GOOD = {name: Interval(bound + 0.01, bound - 0.05, bound + 0.05) for name, bound in SYNTHETIC_FLOORS.items()}
 FINE = Circumstances(latency_ms=0.1, latency_budget_ms=5.0, validated=True)
@@ -167,6 +168,33 @@ def test_each_further_attempt_on_the_same_rows_has_to_show_more() -> None:
     assert lows[0] > lows[1] > lows[2]
 
 
+def test_the_price_of_an_attempt_ends_where_two_thousand_draws_do() -> None:
+    assert [error_rate(n) for n in (1, 2, 7)] == [0.05, 0.025, 0.05 / 64]
+    assert error_rate(8) == error_rate(400) == 1 / 2_000
+
+
+def test_a_further_attempt_gains_nothing_where_being_worse_has_to_be_shown() -> None:
+    one = contest(-0.5)
+    exaggerated = Contender(one.challenger.score**0.8, one.challenger.threshold)
+    highs = [
+        next(
+            c.high for c in challenge(replace(one, challenger=exaggerated), attempt=n).checks if "calibration" in c.name
+        )
+        for n in (1, 5)
+    ]
+    assert highs[0] == highs[1]
+
+
+def test_rows_that_the_champion_saw_are_counted_and_named_where_they_leave_too_few() -> None:
+    verdict = challenge(contest(frauds=50, left_out=4_321))
+    assert verdict.outcome == "hold"
+    assert verdict.reason == (
+        "50 frauds that neither model has seen cannot tell them apart; 4,321 rows are no later than what v1 was"
+        " calibrated on"
+    )
+    assert verdict.holdout["left_out"] == 4_321
+
+
 def test_where_both_fail_the_floors_somebody_is_told() -> None:
     low = {"pr_auc": Interval(0.05, 0.0, 0.1)}
     alone = challenge(contest(-0.5), metrics=low)
@@ -184,6 +212,18 @@ def test_a_verdict_survives_being_written_and_its_table_says_every_figure() -> N
     assert again.table() == verdict.table()
     assert "gate: promote against v1, attempt 1, floors of the profile mine: superior in pr_auc" in verdict.table()
     assert "> -0.0200" in verdict.table()
+
+
+def test_the_table_in_markdown_has_a_row_for_each_check_judged_or_not() -> None:
+    few = np.zeros(8_000, dtype=bool)
+    few[:3] = True
+    verdict = challenge(contest(0.5, segments={"card_type a|b": few}))
+    text = verdict.markdown()
+    assert text.startswith("# gate: reject against v1, attempt 1, floors of the profile mine: not enough: ")
+    assert "Error rate 0.05, one-sided. rows 8000, frauds 400, " in text
+    assert r"| card_type a\|b | not judged |  |  | not significantly worse | not judged: 3 frauds |" in text
+    assert sum(line.startswith("| ") for line in text.splitlines()) == 1 + len(verdict.checks)
+    assert "| FAILED | -0." in text
 
 
 def test_promotion_rates_are_on_the_right_side() -> None:
