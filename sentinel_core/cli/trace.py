@@ -26,7 +26,7 @@ def trace(
     limit: Annotated[int, typer.Option(min=1, help="With --model: so many of its newest answers.")] = 20,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
-    """Show a transaction's request, vector, model, run, snapshot, commit and label; or go back from a model."""
+    """Show a transaction's request, vector, model, run, snapshot, commit, label; or what a model or snapshot led to."""
     if sum(given is not None for given in (transaction_id, model, snapshot)) != 1:
         raise DataError("expected one of TRANSACTION_ID, --model and --snapshot.", remedy="Name one.")
     from sentinel_core.flows import trace as flow
@@ -58,7 +58,7 @@ def _show(found: dict[str, Any]) -> None:
 
 
 def _show_model(found: dict[str, Any]) -> None:
-    typer.echo(found["version"])
+    typer.echo(f"{found['version']} (stage, as last written down: {found['stage'] or 'none'})")
     newest = found["predictions"].pop("newest")
     for title in ("model", "gate", "predictions"):
         _section(title, found[title])
@@ -72,9 +72,13 @@ def _show_model(found: dict[str, Any]) -> None:
 
 
 def _show_snapshot(found: dict[str, Any]) -> None:
-    typer.echo(found["snapshot"])
-    names = ("version", "stage", "gate", "algorithm", "pr_auc", "run_id", "git_commit", "created_at")
-    print_table(names, [[row[name] for name in names] for row in found["models"]])
+    typer.echo(found["snapshot"] if found["data"] else f"{found['snapshot']} (no longer on disk)")
+    if found["data"]:
+        _section("data", found["data"])
+    typer.echo("\nmodels" if found["models"] else "\nmodels: none registered")
+    if found["models"]:
+        names = ("version", "stage", "gate", "algorithm", "pr_auc", "run_id", "git_commit", "created_at")
+        print_table(names, [[row[name] for name in names] for row in found["models"]])
 
 
 def _section(title: str, content: dict[str, Any] | None) -> None:

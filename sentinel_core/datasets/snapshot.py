@@ -88,13 +88,18 @@ def write_snapshot(
     return load_snapshot(home, identity)
 
 
+def known_snapshots(home: Path) -> list[str]:
+    """Return the ids of the snapshots on disk, sorted."""
+    return sorted(path.name for path in (home / "snapshots").glob("*") if not path.name.startswith("."))
+
+
 def load_snapshot(home: Path, identity: str) -> Snapshot:
     """Find a snapshot by its id; raises `DataError` where there is none of that name."""
     path = home / "snapshots" / identity
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        known = sorted(p.name for p in (home / "snapshots").glob("*") if not p.name.startswith("."))
+        known = known_snapshots(home)
         raise DataError(
             f"expected the snapshot {identity!r} in {home / 'snapshots'}, found none.{did_you_mean(identity, known)}",
             remedy="Make one: sentinel ingest FILE, or sentinel train.",

@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from sentinel_core.datasets.columns import did_you_mean
+from sentinel_core.datasets.snapshot import known_snapshots, load_snapshot
 from sentinel_core.errors import DataError
 from sentinel_core.schema import REQUEST_COLUMNS
 from sentinel_core.settings import Settings
@@ -17,9 +18,10 @@ from sentinel_core.stores.model_metrics import known_versions, latest_metrics, m
 from sentinel_core.stores.postgres import connected, make_engine
 from sentinel_core.stores.prediction_logs import predictions_of
 from sentinel_core.stores.promotions import last_stages, moves_of
-from sentinel_core.stores.reading import get_prediction
+from sentinel_core.stores.reading import get_prediction, near_ids
 
 ANSWER: Final = ("fraud_score", "prediction", "confidence", "model_version", "degraded", "prediction_time_ms")
+DATA: Final = ("rows", "first_timestamp", "last_timestamp", "as_of", "profile", "labels", "created_at")
 ORIGIN: Final = ("algorithm", "run_id", "bundle_hash", "snapshot", "content_hash", "git_commit")
 
 
@@ -36,7 +38,8 @@ def trace(settings: Settings, transaction_id: str) -> dict[str, Any]:
             row = get_prediction(conn, transaction_id)
             if row is None:
                 raise DataError(
-                    f"expected a transaction with the id {transaction_id!r} in PostgreSQL, found none.",
+                    f"expected a transaction with the id {transaction_id!r} in PostgreSQL, found none."
+                    f"{did_you_mean(transaction_id, near_ids(conn, transaction_id))}",
                     remedy="Check the id; one that was just sent may still be on its way (see `sentinel status`).",
                 )
             model = _model(conn, row["model_version"])
@@ -63,22 +66,25 @@ def trace(settings: Settings, transaction_id: str) -> dict[str, Any]:
 def trace_model(settings: Settings, version: str, *, limit: int = 20) -> dict[str, Any]:
     """Return where a version came from, what the gate said, how it moved, and what it answered.
 
-    {"version", "model" (run, snapshot, commit), "gate", "moves" (the newest first), "predictions" (counts, hours, the
-    newest `limit`)}. Raises `DataError` for an unknown version, `StoreError` where PostgreSQL is away.
+    {"version", "stage" (as it was written down last), "model" (run, snapshot, commit), "gate", "moves" (the newest
+    first), "predictions" (counts, first, last, the newest `limit`)}. Raises `DataError` for an unknown version,
+    `StoreError` where PostgreSQL is away.
     """
     engine = make_engine(settings)
     try:
         with connected(engine) as conn:
             moves = moves_of(conn, settings.model_name, version)
             predictions = predictions_of(conn, version, limit=limit)
-            known = known_versions(conn, settings.model_name)
-            if not (moves or predictions["predictions"] or version in known):
+            if not (moves or predictions["predictions"] or latest_metrics(conn, version)):
+                known = {name for name, _ in last_stages(conn, settings.model_name)}
+                known |= known_versions(conn, settings.model_name).keys()
                 raise DataError(
                     f"expected a version of {settings.model_name}, got {version!r}.{did_you_mean(version, known)}",
                     remedy="See `sentinel models`.",
                 )
             return {
                 "version": version,
+                "stage": moves[0]["to_stage"] if moves else None,
                 "model": _model(conn, version),
                 "gate": _gate(conn, settings, version),
                 "moves": moves,
@@ -89,19 +95,22 @@ def trace_model(settings: Settings, version: str, *, limit: int = 20) -> dict[st
 
 
 def trace_snapshot(settings: Settings, snapshot: str) -> dict[str, Any]:
-    """Return the versions that were trained on a snapshot: {"snapshot", "models": [{"version", "stage", …}]}.
+    """Return a snapshot and the registered versions that were trained on it, the oldest first.
 
-    Raises `DataError` for a snapshot that fed none, `StoreError` where PostgreSQL is away.
+    {"snapshot", "data" (what its manifest says; None where it is no longer on disk), "models": [{"version", "stage" (as
+    it was written down last), "gate", "pr_auc", …}]}. Raises `DataError` for a snapshot that nobody knows, `StoreError`
+    where PostgreSQL is away.
     """
+    on_disk = known_snapshots(settings.home)
     engine = make_engine(settings)
     try:
         with connected(engine) as conn:
             trained = models_of_snapshot(conn, settings.model_name, snapshot)
-            if not trained:
+            if not trained and snapshot not in on_disk:
                 fed = {one for one in known_versions(conn, settings.model_name).values() if one}
                 raise DataError(
-                    f"expected a snapshot that fed a version of {settings.model_name}, got {snapshot!r}."
-                    f"{did_you_mean(snapshot, fed)}",
+                    f"expected a snapshot, got {snapshot!r}: it is not in {settings.home / 'snapshots'} and fed no"
+                    f" version of {settings.model_name}.{did_you_mean(snapshot, {*fed, *on_disk})}",
                     remedy="`sentinel trace --model VERSION` names the snapshot of a version.",
                 )
             stages = {name: stage for (name, _), stage in last_stages(conn, settings.model_name).items()}
@@ -118,7 +127,13 @@ def trace_snapshot(settings: Settings, snapshot: str) -> dict[str, Any]:
             ]
     finally:
         engine.dispose()
-    return {"snapshot": snapshot, "models": models}
+    return {"snapshot": snapshot, "data": _data(settings, snapshot) if snapshot in on_disk else None, "models": models}
+
+
+def _data(settings: Settings, snapshot: str) -> dict[str, Any]:
+    manifest = load_snapshot(settings.home, snapshot).manifest
+    source = ", ".join(f"{name} {value}" for name, value in manifest["source"].items())
+    return {"source": source, **{name: manifest.get(name) for name in DATA}}
 
 
 def _gate(conn: Connection, settings: Settings, version: str) -> dict[str, Any] | None:

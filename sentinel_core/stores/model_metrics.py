@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import ColumnElement, Connection, Select, Text, insert, literal_column, select
 
 from sentinel_core.stores.tables import model_metrics
 
@@ -46,24 +46,29 @@ def latest_metrics(conn: Connection, model_version: str) -> dict[str, dict[str, 
     return {row["split"]: dict(row) for row in rows.mappings()}
 
 
-def models_of_snapshot(conn: Connection, model_name: str, snapshot: str) -> dict[str, dict[str, Any]]:
-    """Return the newest metrics on the test part of every version that was trained on a snapshot, by version."""
-    rows = conn.execute(
+# As the index has it: with a bound key PostgreSQL would read every row.
+_snapshot: Final[ColumnElement[str]] = literal_column("details ->> 'snapshot'", Text)
+
+
+def of_snapshot(model_name: str, snapshot: str) -> Select[Any]:
+    """Select the metrics on the test part of the versions that were trained on a snapshot, in order of recording."""
+    return (
         select(model_metrics)
-        .where(
-            model_metrics.c.model_name == model_name,
-            model_metrics.c.split == "test",
-            model_metrics.c.details["snapshot"].astext == snapshot,
-        )
+        .where(model_metrics.c.model_name == model_name, model_metrics.c.split == "test", _snapshot == snapshot)
         .order_by(model_metrics.c.id)
     )
+
+
+def models_of_snapshot(conn: Connection, model_name: str, snapshot: str) -> dict[str, dict[str, Any]]:
+    """Return the newest metrics on the test part of every version that was trained on a snapshot, by version."""
+    rows = conn.execute(of_snapshot(model_name, snapshot))
     return {row["model_version"]: dict(row) for row in rows.mappings()}
 
 
 def known_versions(conn: Connection, model_name: str) -> dict[str, str]:
     """Return the snapshot of every version of a model that has metrics, by version, in order of their recording."""
     rows = conn.execute(
-        select(model_metrics.c.model_version, model_metrics.c.details["snapshot"].astext.label("snapshot"))
+        select(model_metrics.c.model_version, _snapshot.label("snapshot"))
         .where(model_metrics.c.model_name == model_name)
         .order_by(model_metrics.c.id)
     )

@@ -36,35 +36,53 @@ _INSERT: Final = text(
 )
 
 
-_BY_MODEL: Final = text(
+_TOTALS: Final = text(
     """
     SELECT sum(predictions) AS predictions, sum(flagged) AS flagged, sum(degraded) AS degraded,
-           sum(score_sum) / sum(predictions) AS mean_score, min(hour) AS first_hour, max(hour) AS last_hour
+           sum(cache_hits) AS cache_hits, sum(score_sum) / sum(predictions) AS mean_score
     FROM prediction_hours WHERE model_version = :version
     """
 )
+_HOURS: Final = text("SELECT hour FROM prediction_hours WHERE model_version = :version ORDER BY hour DESC")
+_OF_HOUR: Final = "created_at >= :hour AND created_at < CAST(:hour AS timestamptz) + interval '1 hour'"
 _NEWEST: Final = text(
-    """
+    f"""
     SELECT transaction_id, fraud_score, prediction, degraded, created_at FROM prediction_logs
-    WHERE model_version = :version AND NOT cache_hit AND created_at >= :hour
-          AND created_at < CAST(:hour AS timestamptz) + interval '1 hour'
+    WHERE model_version = :version AND NOT cache_hit AND {_OF_HOUR}
     ORDER BY created_at DESC LIMIT :limit
-    """
+    """  # noqa: S608 (a constant)
+)
+_ENDS: Final = text(
+    f"""
+    SELECT min(created_at) AS first, max(created_at) AS last FROM prediction_logs
+    WHERE model_version = :version AND {_OF_HOUR}
+    """  # noqa: S608 (a constant)
 )
 
 
 def predictions_of(conn: Connection, model_version: str, *, limit: int) -> dict[str, Any]:
-    """Return how many answers a model gave, from when to when, and at most `limit` of its last hour, newest first.
+    """Return how many answers a model gave, the first and the last time, and its newest `limit`, newest first.
 
-    Counts come from the totals by hour and the rows from one hour of the log, however long that is.
+    Counts come from the totals by hour, and the rest from the hours of the log that hold it, however long that is.
+    Repeated answers from the cache are counted, and are not among the newest.
     """
-    totals = dict(conn.execute(_BY_MODEL, {"version": model_version}).mappings().one())
-    if not totals["predictions"]:
+    values = {"version": model_version}
+    hours = [row.hour for row in conn.execute(_HOURS, values)]
+    if not hours:
         return {"predictions": 0, "newest": []}
-    counts = {name: int(totals[name]) for name in ("predictions", "flagged", "degraded")}
-    hours = {name: totals[name] for name in ("mean_score", "first_hour", "last_hour")}
-    found = conn.execute(_NEWEST, {"version": model_version, "hour": totals["last_hour"], "limit": limit})
-    return {**counts, **hours, "newest": [dict(row) for row in found.mappings()]}
+    totals = conn.execute(_TOTALS, values).mappings().one()
+    counts = {name: int(totals[name]) for name in ("predictions", "flagged", "degraded", "cache_hits")}
+    newest: list[dict[str, Any]] = []
+    for hour in hours:
+        if len(newest) == limit:
+            break
+        found = conn.execute(_NEWEST, {**values, "hour": hour, "limit": limit - len(newest)})
+        newest += [dict(row) for row in found.mappings()]
+    ends = {
+        "first_at": conn.execute(_ENDS, {**values, "hour": hours[-1]}).one().first,
+        "last_at": conn.execute(_ENDS, {**values, "hour": hours[0]}).one().last,
+    }
+    return {**counts, "mean_score": totals["mean_score"], **ends, "newest": newest}
 
 
 def insert_logs(conn: Connection, answered: Sequence[bytes]) -> None:

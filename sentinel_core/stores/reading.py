@@ -37,6 +37,14 @@ _PREDICTION: Final = text(
 )
 
 
+_NEAR: Final = 5
+_NEIGHBOURS: Final = text(
+    """
+    (SELECT transaction_id FROM transactions WHERE transaction_id > :id ORDER BY transaction_id LIMIT :limit)
+    UNION ALL
+    (SELECT transaction_id FROM transactions WHERE transaction_id < :id ORDER BY transaction_id DESC LIMIT :limit)
+    """
+)
 _IDS: Final = 10_000
 _ANSWERED: Final = text(
     "SELECT count(*) FROM prediction_logs WHERE NOT cache_hit AND transaction_id = ANY(CAST(:ids AS text[]))"
@@ -51,6 +59,11 @@ def get_prediction(conn: Connection, transaction_id: str) -> dict[str, Any] | No
     """
     row = conn.execute(_PREDICTION, {"id": transaction_id}).mappings().one_or_none()
     return None if row is None else dict(row)
+
+
+def near_ids(conn: Connection, transaction_id: str) -> list[str]:
+    """Return the ids next to one that is not there, in the order of the index: those that begin alike."""
+    return [str(row[0]) for row in conn.execute(_NEIGHBOURS, {"id": transaction_id, "limit": _NEAR})]
 
 
 def count_answers(conn: Connection, transaction_ids: Sequence[str]) -> int:

@@ -170,6 +170,7 @@ model_metrics: Final = Table(
     details(),
     created_at(),
     Index(None, "model_version", "split"),
+    Index("ix_model_metrics_snapshot", text("(details ->> 'snapshot')")),
 )
 
 drift_reports: Final = Table(

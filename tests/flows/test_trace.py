@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
 from sentinel_core.errors import DataError
+from sentinel_core.flows.ingest import Request, make_snapshot
 from sentinel_core.flows.trace import trace, trace_model, trace_snapshot
 from sentinel_core.schema import Label
 from sentinel_core.settings import Settings
 from sentinel_core.stores.feature_sets import add_feature_set
 from sentinel_core.stores.gate_attempts import GateAttempt, record_attempt
 from sentinel_core.stores.labels import record_labels
-from sentinel_core.stores.model_metrics import ModelMetrics, record_metrics
+from sentinel_core.stores.model_metrics import ModelMetrics, of_snapshot, record_metrics
 from sentinel_core.stores.prediction_logs import _NEWEST
 from sentinel_core.stores.promotions import Promotion, record_promotion
 from sentinel_core.stores.recording import write_batch
@@ -77,7 +80,9 @@ def test_a_model_leads_back_to_its_answers_moves_and_snapshot(settings: Settings
     assert found["model"] == {"version": version, **ORIGIN}
     assert (found["gate"]["outcome"], found["gate"]["reason"]) == ("promote", "superior in pr_auc")
     assert [move["to_stage"] for move in found["moves"]] == ["Production", "Staging"]
+    assert found["stage"] == "Production"
     assert found["predictions"]["predictions"] == 3
+    assert found["predictions"]["first_at"] <= found["predictions"]["last_at"]
     assert len(found["predictions"]["newest"]) == 2
     assert {one["transaction_id"] for one in found["predictions"]["newest"]} <= set("abc")
     assert trace(settings, "a")["gate"]["outcome"] == "promote"
@@ -94,6 +99,41 @@ def test_unknown_models_and_snapshots_suggest_the_near_one(settings: Settings, e
     with pytest.raises(DataError, match=f"Did you mean '{ORIGIN['snapshot']}'"):
         trace_snapshot(settings, "sssssssssssssss")
     assert trace_model(settings, name)["predictions"] == {"predictions": 0, "newest": []}
+
+
+def test_an_id_with_a_slip_suggests_the_one_that_was_meant(settings: Settings, engine: Engine) -> None:
+    with engine.begin() as conn:
+        write_batch(conn, [accepted_event(n, 1) for n in ("order-1041", "order-1042", "zebra")], now=NOW)
+    with pytest.raises(DataError, match=r"found none\. Did you mean 'order-1042'\?"):
+        trace(settings, "order-10422")
+
+
+def test_a_snapshot_is_told_from_disk_even_where_it_fed_nothing(settings: Settings) -> None:
+    identity = make_snapshot(settings, Request(rows=500, fraud_rate=0.05, seed=1), now=NOW)
+    found = trace_snapshot(settings, identity)
+    assert found["models"] == []
+    assert found["data"]["rows"] == 500
+    assert "seed 1" in found["data"]["source"]
+
+
+def test_the_newest_answers_are_found_over_the_hours(settings: Settings, engine: Engine) -> None:
+    with engine.begin() as conn:
+        for n, hours in enumerate((0, 1, 5)):
+            at = {"answered_at": (NOW + timedelta(hours=hours)).isoformat()}
+            events = [accepted_event(f"t{n}", n + 1), answered_event(f"t{n}", n + 1, answer=at)]
+            write_batch(conn, events, now=NOW)
+    version = trace(settings, "t0")["answer"]["model_version"]
+    found = trace_model(settings, version, limit=2)["predictions"]
+    assert [one["transaction_id"] for one in found["newest"]] == ["t2", "t1"]
+    assert (found["first_at"], found["last_at"]) == (NOW, NOW + timedelta(hours=5))
+
+
+def test_the_models_of_a_snapshot_are_found_by_its_index(settings: Settings, engine: Engine) -> None:
+    query = of_snapshot(settings.model_name, "s1").compile(engine, compile_kwargs={"literal_binds": True})
+    with engine.begin() as conn:
+        conn.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = "\n".join(row[0] for row in conn.exec_driver_sql(f"EXPLAIN {query}"))
+    assert "ix_model_metrics_snapshot" in plan
 
 
 def test_what_a_model_answered_is_read_from_one_hour_of_the_log(settings: Settings, engine: Engine) -> None:
