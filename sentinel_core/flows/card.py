@@ -193,11 +193,12 @@ def _cross_validation(manifest: Manifest, findings: Findings) -> Section:
         for name, (mean, deviation) in findings.cross_validation.items()
     )
     return Section(
-        "Cross-validation, which flatters",
+        "Cross-validation (flattering)",
         (
             Text(
-                "Stratified folds of whole users inside the train part, for comparison with other work. They mix past "
-                "and future, so that these figures are better than what the model will do; it was not chosen by them."
+                "Stratified folds of whole users in a sample of the train part, for comparison with other work. They mix "
+                "past and future, which flatters a fraud model: the test part is what counts, and by these figures "
+                "nothing was chosen."
             ),
             Table("Cross-validation beside the test part", ("Figure", "Mean", "Deviation", "Test part"), rows),
         ),

@@ -26,7 +26,7 @@ def curves_section(manifest: Manifest, findings: Findings) -> Section:
         "Curves",
         (
             Picture(
-                plots.to_svg(
+                lambda: plots.to_svg(
                     plots.precision_recall_plot(
                         findings.precision_recall.curve(),
                         rate,
@@ -39,19 +39,19 @@ def curves_section(manifest: Manifest, findings: Findings) -> Section:
                 f"Precision over recall. PR-AUC {interval(figure.get('pr_auc'))}.",
             ),
             Picture(
-                plots.to_svg(plots.roc_plot(findings.roc.curve(), "ROC", chosen=(false, decided.recall))),
+                lambda: plots.to_svg(plots.roc_plot(findings.roc.curve(), "ROC", chosen=(false, decided.recall))),
                 f"True over false positive rate: ROC-AUC {interval(figure.get('roc_auc'))}; at the threshold "
                 f"{decided.recall:.3f} over {false:.5f}.",
                 f"True over false positive rate. ROC-AUC {interval(figure.get('roc_auc'))}.",
             ),
             Picture(
-                plots.to_svg(plots.reliability_plot(bins.reliability(), "Reliability")),
+                lambda: plots.to_svg(plots.reliability_plot(bins.reliability(), "Reliability")),
                 "Share of fraud over the mean score of ranges of scores, beside the diagonal of perfect calibration; "
                 "the table of the ranges follows.",
                 f"Share of fraud over mean score, by ranges of the score. Brier score {brier}.",
             ),
             Picture(
-                plots.to_svg(
+                lambda: plots.to_svg(
                     plots.histogram_plot(findings.histogram.histogram(), "Scores", threshold=manifest.threshold)
                 ),
                 f"Histogram of the scores by label, on a logarithmic scale; the threshold is {manifest.threshold:.4f}.",
@@ -83,7 +83,7 @@ def importance_section(findings: Findings) -> Section:
                 "share it."
             ),
             Picture(
-                plots.to_svg(plots.importance_plot(findings.importances, "Importance of inputs")),
+                lambda: plots.to_svg(plots.importance_plot(findings.importances, "Importance of inputs")),
                 f"Bars of the {len(shown)} heaviest inputs; the first are {first}.",
                 f"The {len(shown)} heaviest of {len(findings.importances)} inputs.",
             ),

@@ -6,6 +6,7 @@ Every text is plain: it may hold whatever the users' data holds, and each render
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,9 +51,9 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An SVG, what it shows in words for those who do not see it, and its caption."""
+    """What draws an SVG, what that shows in words for those who do not see it, and its caption."""
 
-    svg: str
+    draw: Callable[[], str]
     alt: str
     caption: str
 

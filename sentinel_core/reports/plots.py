@@ -96,6 +96,9 @@ def histogram_plot(counts: Histogram, title: str, *, threshold: float | None = N
             axes.axvline(threshold, color=_INK, linestyle="--", label="threshold")
         highest = max(int(counts.legitimate.max()), int(counts.fraud.max()), 1)
         axes.set(title=title, xlabel="score", ylabel="transactions", xlim=(0, 1), yscale="log", ylim=(0.7, highest * 2))
+        # Its own formatter would write powers of ten as formulas.
+        axes.yaxis.set_major_formatter("{x:,.0f}")
+        axes.yaxis.set_minor_formatter("")
         axes.legend(loc="upper right")
 
     return _figure(draw)
