@@ -13,6 +13,7 @@ from sentinel_core.flows import Progress, silent
 from sentinel_core.flows.gate import judge_version
 from sentinel_core.flows.moves import recorder
 from sentinel_core.flows.register import ACTOR
+from sentinel_core.flows.report import write_model_report
 from sentinel_core.flows.runs import close_pipeline_run, step_of
 from sentinel_core.flows.state import write_last_training
 from sentinel_core.flows.train import BUNDLE
@@ -36,8 +37,8 @@ def promote_if_good(
 
     A version that passes the gate moves to Production, the one before it to Archived, with the verdict in the table
     `promotions`. One that fails or is held stays in Staging, and the table `audit` says why; so does one whose champion
-    was replaced meanwhile, or that somebody moved. The verdict is logged with the version's run in MLflow. With
-    `repeated` an attempt is made even where the labels were judged on before. Either way
+    was replaced meanwhile, or that somebody moved. The verdict is logged with the version's run in MLflow, and shown in
+    the model's report. With `repeated` an attempt is made even where the labels were judged on before. Either way
     SENTINEL_HOME/state/last_training.json tells whoever comes next. Called again, nothing is done twice.
     """
     best, run = registered["best"], str(registered["run"])
@@ -50,6 +51,7 @@ def promote_if_good(
             version = _promote(settings, version.name, verdict, now, progress)
         promoted = verdict.passed and version.stage == "Production"
         _log_verdict(settings, str(best["run_id"]), verdict)
+        write_model_report(settings, str(best["run_id"]), version=version.name, verdict=verdict.to_dict())
         gate = {"gate": "passed" if verdict.passed else verdict.outcome, "model_version": version.name}
         log_facts(settings, run, params={}, metrics={}, tags=gate)
         close_pipeline_run(settings, run)

@@ -133,8 +133,14 @@ def _check_runs(settings: Settings, outcome: dict[str, Any]) -> None:
         "confusion_matrix.png",
         "reliability.png",
         "model_card.md",
+        "findings.json",
         "gate.json",
+        "report.html",
     } <= artifacts
+    report = Path(mlflow.download_artifacts(outcome["run_id"], "report.html", str(settings.home))).read_text()
+    assert outcome["version"] in report
+    assert "Checks of the gate" in report
+    assert report == (settings.home / "candidates" / outcome["run_id"] / "report" / "report.html").read_text()
     assert [artifact.path for artifact in mlflow.list_artifacts(parent.info.run_id)] == ["comparison.csv"]
 
 
