@@ -1,7 +1,8 @@
 """# model_rollback
 
 Put the version that was in Production before the present one back there, or one that you name. The service follows
-within two seconds, without a restart. Say why: the reason stands in the log of moves (`sentinel models`).
+within two seconds, without a restart. Say why: the reason and your name stand in the log of moves (`sentinel models`).
+Each run without a version goes one further back; what was rolled back from does not come again.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ PARAMS = {
 def model_rollback() -> None:
     """Put an earlier version back into Production; see doc_md."""
 
-    @task
-    def restore(params: dict[str, Any]) -> dict[str, Any]:
+    @task(retries=0)
+    def restore(params: dict[str, Any], dag_run: Any) -> dict[str, Any]:
         from sentinel_core.flows.moves import rollback
         from sentinel_core.settings import load_settings
 
         return rollback(
             load_settings(),
-            actor="model_rollback",
+            actor=f"{dag_run.triggering_user_name or 'somebody'} in Airflow",
             to=params["version"],
             reason=params["reason"],
             now=datetime.now(UTC),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sentinel_core.flows.ingest import Request
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+SHOWN_MOVES = 20
 _METRICS = ("pr_auc", "roc_auc", "precision", "recall", "f1")
 
 
@@ -70,8 +71,12 @@ def train(  # noqa: PLR0913 (an option each)
         _show_training(outcome)
 
 
-def models(json: Json = False) -> None:
-    """List the versions with stage and hold-out metrics, and every recorded move."""
+def models(
+    *,
+    moves: Annotated[int, typer.Option(min=0, help="Show so many of the newest moves; 0 shows all.")] = SHOWN_MOVES,
+    json: Json = False,
+) -> None:
+    """List the versions with stage, gate and hold-out metrics, what needs a look, and the moves, newest first."""
     from sentinel_core.flows.moves import list_models
 
     found = list_models(load_settings(), now=datetime.now(UTC))
@@ -80,15 +85,21 @@ def models(json: Json = False) -> None:
         return
     names = ("version", "stage", "gate", "algorithm", "pr_auc", "roc_auc", "precision", "recall", "f1_score", "number")
     print_table(names, [[_short(version[name]) for name in names] for version in found["versions"]])
-    if found["moves"]:
+    for warning in found["warnings"]:
+        typer.secho(f"! {warning}", fg="yellow", bold=True)
+    shown = found["moves"][: moves or None]
+    if shown:
         typer.echo("")
         facts = ("created_at", "model_version", "action", "from_stage", "to_stage", "actor", "reason")
-        print_table(facts, [[_short(move[name]) for name in facts] for move in found["moves"]])
+        print_table(facts, [[_short(move[name]) for name in facts] for move in shown])
+    if len(shown) < len(found["moves"]):
+        typer.echo(f"… and {len(found['moves']) - len(shown)} earlier moves: sentinel models --moves 0")
 
 
 def promote(
     version: Annotated[str, typer.Argument(help="A version, as `sentinel models` names it.")],
     stage: Annotated[str, typer.Option(help="None, Staging, Production or Archived.")] = "Production",
+    reason: Annotated[str, typer.Option(help="Why, for the log of moves.")] = "moved by hand",
     json: Json = False,
 ) -> None:
     """Move a version to a stage; what was there goes to Archived."""
@@ -98,15 +109,21 @@ def promote(
     wanted = next((known for known in STAGES if known.casefold() == stage.casefold()), None)
     if wanted is None:
         raise RegistryError(f"expected one of the stages {', '.join(STAGES)}, got {stage!r}.", remedy="Name one.")
-    moved = move_version(load_settings(), version, wanted, actor=getpass.getuser(), now=datetime.now(UTC))
-    _show_move(moved, json)
+    actor, now = getpass.getuser(), datetime.now(UTC)
+    _show_move(move_version(load_settings(), version, wanted, actor=actor, reason=reason, now=now), json)
 
 
-def rollback(json: Json = False) -> None:
-    """Put the previous Production version back."""
+def rollback(
+    version: Annotated[str | None, typer.Argument(help="A version; without it, the one before the present.")] = None,
+    *,
+    reason: Annotated[str, typer.Option(help="Why, for the log of moves.")] = "rolled back",
+    json: Json = False,
+) -> None:
+    """Put the previous Production version, or one that you name, back; again, and it goes further back."""
     from sentinel_core.flows.moves import rollback as roll_back
 
-    _show_move(roll_back(load_settings(), actor=getpass.getuser(), now=datetime.now(UTC)), json)
+    actor, now = getpass.getuser(), datetime.now(UTC)
+    _show_move(roll_back(load_settings(), actor=actor, to=version, reason=reason, now=now), json)
 
 
 def _show_move(moved: dict[str, Any], json: bool) -> None:

@@ -53,6 +53,9 @@ def test_versions_move_and_every_move_is_listed(sentinel: Sentinel, with_mlflow:
     assert find_version(with_mlflow, new).stage == "Archived"
     listed = sentinel("models")
     assert "rolled back" in listed
+    assert f"! {old} is in Production, and the gate never judged it." in listed
+    assert "… and 6 earlier moves: sentinel models --moves 0" in sentinel("models", "--moves", 1)
+    assert "earlier moves" not in sentinel("models", "--moves", 0)
     moves = [(move["model_version"], move["action"], move["to_stage"]) for move in sentinel.json("models")["moves"]]
     assert moves == [
         (old, "rollback", "Production"),
@@ -63,6 +66,22 @@ def test_versions_move_and_every_move_is_listed(sentinel: Sentinel, with_mlflow:
         (new, "register", "None"),
         (old, "register", "None"),
     ]
+
+
+def test_a_rollback_goes_where_it_is_told_and_says_why(
+    sentinel: Sentinel, with_mlflow: Settings, tmp_path: Path
+) -> None:
+    old, new = "v20260101_000000", "v20260102_000000"
+    registered(with_mlflow, tmp_path, old, new)
+    sentinel("promote", old, "--reason", "the first")
+    moved = sentinel.json("rollback", new, "--reason", "alarms doubled")
+    assert moved == {"version": new, "stage": "Production", "before": old}
+    newest, _, first, *_ = sentinel.json("models")["moves"]
+    assert (newest["action"], newest["reason"], first["reason"]) == ("rollback", "alarms doubled", "the first")
+    assert "got 'v1'; registered are" in sentinel.fails("rollback", "v1")
+    known = sentinel.json("trace", "--model", new)
+    assert (known["stage"], known["moves"][0]["reason"]) == ("Production", "alarms doubled")
+    assert "newest answers" not in sentinel("trace", "--model", new)
 
 
 def test_what_does_not_exist_is_named(sentinel: Sentinel) -> None:
@@ -95,5 +114,5 @@ def test_a_training_has_one_source(sentinel: Sentinel) -> None:
 def test_trace_says_what_it_does_not_know(sentinel: Sentinel, redis_client: redis.Redis) -> None:
     assert "the id 'nobody' in PostgreSQL, found none" in sentinel.fails("trace", "nobody")
     assert "a version of" in sentinel.fails("trace", "--model", "v1")
-    assert "a snapshot that fed" in sentinel.fails("trace", "--snapshot", "s1")
+    assert "expected a snapshot, got 's1'" in sentinel.fails("trace", "--snapshot", "s1")
     assert "one of TRANSACTION_ID, --model and --snapshot" in sentinel.fails("trace")

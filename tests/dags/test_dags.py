@@ -22,6 +22,7 @@ print("RESULT", json.dumps({
     "dags": {
         dag.dag_id: {
             "tasks": {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks},
+            "retries": {task.task_id: task.retries for task in dag.tasks},
             "mapped": [task.task_id for task in dag.tasks if task.is_mapped],
             "params": dag.params.dump(),
             "schema": {name: dag.params.get_param(name).schema for name in dag.params},
@@ -96,11 +97,27 @@ def test_risk_is_refreshed_before_the_table_of_the_day_serves(bag: Any) -> None:
     assert dag["schedule"] == "30 0 * * *"
 
 
+def test_people_who_move_versions_are_followed_often_and_one_look_at_a_time(bag: Any) -> None:
+    dag = bag["dags"]["model_moves"]
+    assert dag["tasks"] == {"observe": []}
+    assert dag["schedule"] == "*/10 * * * *"
+
+
+def test_the_form_of_a_rollback_takes_a_version_or_none_and_wants_a_reason(bag: Any) -> None:
+    dag = bag["dags"]["model_rollback"]
+    assert dag["tasks"] == {"restore": []}
+    assert dag["retries"] == {"restore": 0}  # a second try would go one version further back
+    assert dag["schedule"] is None
+    assert dag["params"] == {"version": None, "reason": "rolled back"}
+    assert dag["schema"]["version"]["type"] == ["null", "string"]
+    assert dag["schema"]["reason"]["minLength"] == 1
+
+
 @pytest.mark.parametrize("path", sorted(DAGS.glob("*.py")), ids=lambda path: path.stem)
 def test_each_task_calls_one_function_of_the_flows(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-    tasks = [f for f in functions if any(isinstance(d, ast.Name) and d.id == "task" for d in f.decorator_list)]
+    tasks = [f for f in functions if any(_is_task(decorator) for decorator in f.decorator_list)]
     assert tasks
     for task in tasks:
         *imports, last = task.body
@@ -111,6 +128,11 @@ def test_each_task_calls_one_function_of_the_flows(path: Path) -> None:
         assert sorted(set(modules) - set(flows)) == ["sentinel_core.settings"]
         assert isinstance(last, ast.Return)
         assert isinstance(last.value, ast.Call)
+
+
+def _is_task(decorator: ast.expr) -> bool:
+    named = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return isinstance(named, ast.Name) and named.id == "task"
 
 
 def test_no_dag_imports_the_core_when_it_is_parsed() -> None:
