@@ -196,8 +196,8 @@ def _cross_validation(manifest: Manifest, findings: Findings) -> Section:
         "Cross-validation (flattering)",
         (
             Text(
-                "Stratified folds of whole users in a sample of the train part, for comparison with other work. They mix "
-                "past and future, which flatters a fraud model: the test part is what counts, and by these figures "
+                "Stratified folds of whole users in a sample of the train part, for comparison with other work. They "
+                "mix past and future, which flatters a fraud model: the test part is what counts, and by these figures "
                 "nothing was chosen."
             ),
             Table("Cross-validation beside the test part", ("Figure", "Mean", "Deviation", "Test part"), rows),
