@@ -105,9 +105,9 @@ CANDIDATES: Final[Mapping[str, Candidate]] = {
             "gradient_boosting",
             _gradient_boosting,
             {
-                "max_iter": 200,
+                "max_iter": 400,
                 "learning_rate": 0.05,
-                "max_leaf_nodes": 15,
+                "max_leaf_nodes": 31,
                 "l2_regularization": 10.0,
                 "max_features": 0.5,
                 "class_weight": "balanced",
@@ -118,7 +118,7 @@ CANDIDATES: Final[Mapping[str, Candidate]] = {
             fold_budget=12_000,
             space={
                 "learning_rate": (0.03, 0.05, 0.1),
-                "max_leaf_nodes": (7, 15, 31),
+                "max_leaf_nodes": (15, 31, 63),
                 "l2_regularization": (1.0, 10.0, 50.0),
                 "max_features": (0.3, 0.5, 1.0),
                 "class_weight": WEIGHTS,

@@ -20,9 +20,9 @@ from sentinel_core.training.folds import forward_folds
 from sentinel_core.training.sampling import whole_users
 
 FOLDS: Final = 2
-RUNGS: Final = ((9, 5_000), (3, 15_000))
+RUNGS: Final = ((6, 5_000), (2, 15_000))
 """How many settings are tried, each on how many rows at most: a third goes on, with three times the rows."""
-JUDGE_ROWS: Final = 20_000
+JUDGE_ROWS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
