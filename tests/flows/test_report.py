@@ -52,11 +52,16 @@ def findings(**given: Any) -> Findings:
     return Findings(**(fields | given))
 
 
+def full_manifest(folder: Path) -> Manifest:
+    """Write a bundle that has every figure and return its manifest."""
+    metrics = {part: dict.fromkeys(JUDGED, FIGURE) for part in ("calibrate", "test", "test_true")}
+    return tiny_bundle(folder, metrics=metrics, created_at="2026-01-20T10:00:00+00:00")
+
+
 @pytest.fixture
 def manifest(tmp_path: Path) -> Manifest:
     """The manifest of a bundle that has every figure."""
-    metrics = {part: dict.fromkeys(JUDGED, FIGURE) for part in ("calibrate", "test", "test_true")}
-    return tiny_bundle(tmp_path / "bundle", metrics=metrics, created_at="2026-01-20T10:00:00+00:00")
+    return full_manifest(tmp_path / "bundle")
 
 
 def test_the_report_holds_what_a_reader_of_a_model_card_looks_for(manifest: Manifest) -> None:

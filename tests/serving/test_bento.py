@@ -57,6 +57,8 @@ def test_a_bento_packs_every_module_that_the_service_imports() -> None:
 def test_a_bento_serves_the_model_that_it_carries(servers: Servers, _template: str, tmp_path: Path) -> None:
     tag = build(tmp_path / "context", tmp_path / "home" / "bentoml")
     assert tag == f"fraud_detector:{VERSION}"
+    dockerfile = tmp_path / "home" / "bentoml" / "bentos" / "fraud_detector" / VERSION / "env" / "docker" / "Dockerfile"
+    assert "FROM python:3.11" in dockerfile.read_text(encoding="utf-8")
     overrides = {"mlflow_tracking_uri_given": "http://127.0.0.1:1"}
     with (
         service_settings(servers, _template, tmp_path / "home", **overrides) as settings,
