@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from sentinel_core.errors import TrainingError
 from sentinel_core.flows.features import build_feature_set, build_features, load_feature_set
+from sentinel_core.flows.findings import Findings
 from sentinel_core.flows.generate import write_generated
 from sentinel_core.flows.ingest import Request, make_snapshot
 from sentinel_core.flows.package import build_bento
@@ -20,6 +21,7 @@ from sentinel_core.flows.runs import open_pipeline_run
 from sentinel_core.flows.state import read_last_training
 from sentinel_core.flows.train import train_candidate
 from sentinel_core.registry.bundle import load_bundle
+from sentinel_core.registry.manifest import Manifest
 from sentinel_core.registry.promotion import list_versions
 from sentinel_core.registry.rest import production_version
 from sentinel_core.registry.tracking import client
@@ -216,11 +218,27 @@ def test_equal_inputs_give_an_equal_bundle(settings: Settings, mlflow_uri: str, 
         bundle = load_bundle(Path(trained["folder"]) / "bundle")
         hashes.append(trained["bundle_hash"])
     assert hashes[0] == hashes[1]
+    _check_findings(Findings.read(Path(trained["folder"]) / "report"), bundle.manifest)
     found = load_feature_set(with_mlflow, features)
     rows = np.arange(50)
     scores = bundle.score(np.asarray(found.values[rows]), {n: c[rows].tolist() for n, c in found.categories.items()})
     assert ((scores >= 0) & (scores <= 1)).all()
     assert bundle.risk.as_of == found.risk.as_of
+
+
+def _check_findings(findings: Findings, manifest: Manifest) -> None:
+    """What the report shows adds up to the figures and the rows that the bundle states."""
+    decided, test = findings.decisions.confusion(), manifest.parts["test"]
+    for name in ("precision", "recall", "f1", "accuracy"):
+        assert getattr(decided, name) == pytest.approx(manifest.metrics["test"][name].value)
+    assert sum(findings.histogram.fraud) == decided.true_positive + decided.false_negative == test.frauds
+    assert sum(findings.reliability.rows) == test.rows
+    for group in ("amount ", "card_type "):
+        segments = [segment for segment in findings.segments if segment.name.startswith(group)]
+        counted = (sum(segment.rows for segment in segments), sum(segment.frauds for segment in segments))
+        assert counted == (test.rows, test.frauds)
+    assert all(bool(segment.figures) == (30 <= segment.frauds < segment.rows) for segment in findings.segments)
+    assert findings.mature <= findings.labelled <= findings.rows == 8_000
 
 
 def test_a_failed_step_ends_the_run_of_the_pipeline(settings: Settings, mlflow_uri: str, tmp_path: Path) -> None:
