@@ -16,6 +16,7 @@ from sentinel_core.settings import Settings
 Key = tuple[str, str]
 """A version's name and MLflow's number: a number comes again in a new registry, a name where somebody copies tags."""
 
+_ENTERING: Final[Mapping[Stage, int]] = {"Archived": 0, "None": 0, "Staging": 1, "Production": 2}
 MOVED: Final = "moved in MLflow, or by a process that was stopped before it wrote it down"
 
 
@@ -23,7 +24,8 @@ MOVED: Final = "moved in MLflow, or by a process that was stopped before it wrot
 class Plan:
     """What follows from one look: moves to write down, and what to change in MLflow so that all agrees.
 
-    `transitions` is MLflow's number → stage; `aliases` is alias → the number that it should name, None for no version.
+    `transitions` is MLflow's number → stage, in the order to make them; `aliases` is alias → the number that it should
+    name, None for no version.
     """
 
     moves: tuple[Move, ...]
@@ -66,7 +68,12 @@ def compare(versions: Sequence[Version], aliases: Mapping[str, str], recorded: M
     named = {alias: _counting(after, stage) for stage, alias in ALIAS.items()}
     return Plan(
         (*moves, *_deleted(newest_first, recorded)),
-        {one.number: after[one.number] for one in newest_first if after[one.number] != one.stage},
+        # Who leaves goes first: whoever came in first would look like a stage moved by hand, beside the old one.
+        {
+            one.number: after[one.number]
+            for one in sorted(newest_first, key=lambda one: _ENTERING[after[one.number]])
+            if after[one.number] != one.stage
+        },
         {alias: number for alias, number in named.items() if aliases.get(alias) != number},
     )
 
@@ -78,7 +85,7 @@ def follow(settings: Settings, recorded: Mapping[Key, str]) -> tuple[Move, ...]:
     """
     with MlflowRegistry.of(settings) as registry:
         plan = compare(versions_of(registry), registry.aliases(), recorded)
-        for number, stage in plan.transitions.items():
+        for number, stage in plan.transitions.items():  # stopped between them, the next look goes on
             registry.transition(number, stage)
         for alias, named in plan.aliases.items():
             if named is None:

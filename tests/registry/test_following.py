@@ -61,6 +61,19 @@ def test_one_look_settles_whatever_people_did() -> None:
         assert all(move.from_stage != move.to_stage and move.actor == "" for move in plan.moves), case
 
 
+def test_after_a_look_that_was_killed_half_way_the_next_one_puts_the_same_into_production() -> None:
+    for recorded, present, aliases in every_state():
+        plan = compare(versions(present), aliases, record(recorded))
+        _, wanted = applied(present, aliases, plan)
+        for made in range(1, len(plan.transitions)):
+            begun = dict(list(plan.transitions.items())[:made])
+            half, _ = applied(present, aliases, Plan((), begun, {}))
+            rest = compare(versions(half), aliases, record(recorded))
+            # The same one serves; of several that shared a stage, one more may stay beside.
+            champion = applied(half, aliases, rest)[1].get("champion")
+            assert champion == wanted.get("champion"), (recorded, present, aliases, begun)
+
+
 def test_stages_that_people_moved_stay_as_they_moved_them() -> None:
     for recorded, present in product(product(STAGES, repeat=3), repeat=2):
         plan = compare(versions(present), at_peace(recorded), record(recorded))
