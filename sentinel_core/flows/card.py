@@ -153,8 +153,8 @@ def _decisions(manifest: Manifest, findings: Findings) -> Section:
         *((("Reached on the calibrate part", reached),) if reached else ()),
         (
             "Costs",
-            f"a missed fraud costs {costs.loss:g} of its amount and {costs.fee:g} more, a false alarm "
-            f"{costs.false_alarm:g}; value detected and cost saved are counted by these",
+            f"a missed fraud costs its amount × {costs.loss:g} + {costs.fee:g}, a false alarm {costs.false_alarm:g}; "
+            "cost saved is counted by these",
         ),
     )
     table = Table(

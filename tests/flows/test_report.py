@@ -75,7 +75,13 @@ def test_the_report_holds_what_a_reader_of_a_model_card_looks_for(manifest: Mani
     for text in (
         *("v20260120_100000", "f" * 32, manifest.bundle_hash, manifest.data.snapshot, manifest.git_commit),
         *("2026-01-20 10:00 UTC", "Settings: the defaults stay.", "when 4,321 had arrived", "33.33%"),
-        *("0.8000 [0.7000, 0.9000]", "best_f1: the highest F1", "a false alarm 10", "not enough: f1", "failed"),
+        *(
+            "0.8000 [0.7000, 0.9000]",
+            "best_f1: the highest F1",
+            "its amount × 1 + 15, a false alarm 10",
+            "not enough: f1",
+            "failed",
+        ),
         *("too few frauds", "<b>shop</b> | new users", "Its data is generated"),
     ):
         assert text in page.said, text
