@@ -30,7 +30,7 @@ down: $(STAMP)   ## stop everything; data and models stay
 	@$(BIN)/sentinel down
 
 test: $(STAMP)   ## all tests but the long chaos and benchmark forms
-	@$(BIN)/python -m pytest -m "not chaos and not browser" $(ARGS)
+	@$(BIN)/python -m pytest -m "not chaos" $(ARGS)
 
 check: $(STAMP)  ## ruff, mypy, import layers
 	@$(BIN)/ruff check .
