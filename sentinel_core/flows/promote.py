@@ -19,6 +19,9 @@ from sentinel_core.flows.state import write_last_training
 from sentinel_core.flows.train import BUNDLE
 from sentinel_core.registry import promotion
 from sentinel_core.registry.tracking import log_facts, log_files
+from sentinel_core.reports.document import Document
+from sentinel_core.reports.gate import gate_section
+from sentinel_core.reports.markdown import to_markdown
 from sentinel_core.settings import Settings
 from sentinel_core.stores.audit import record_act
 from sentinel_core.stores.postgres import connected, make_engine
@@ -101,6 +104,7 @@ def _log_verdict(settings: Settings, run_id: str, verdict: Verdict) -> None:
     """Put the verdict beside the model: gate.json, gate.md, and tags."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "gate.json").write_text(json.dumps(verdict.to_dict(), indent=1) + "\n", encoding="utf-8")
-        (Path(folder) / "gate.md").write_text(verdict.markdown(), encoding="utf-8")
+        document = Document(f"The gate: {verdict.outcome}", verdict.reason, (gate_section(verdict.to_dict()),))
+        (Path(folder) / "gate.md").write_text(to_markdown(document), encoding="utf-8")
         log_files(settings, run_id, Path(folder))
     log_facts(settings, run_id, params={}, metrics={}, tags={"gate": verdict.outcome, "gate_reason": verdict.reason})

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 Outcome = Literal["promote", "reject", "hold"]
-_PASSED: Final = {True: "passed", False: "FAILED", None: "not judged"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +26,11 @@ class Check:
     rule: str = "value > bound"
     note: str = ""
 
-    def cells(self) -> tuple[str, str, str, str, str]:
-        """Return verdict, value, interval, rule and note as texts."""
-        value = "" if math.isnan(self.value) else f"{self.value:.4f}"
-        interval = "" if self.low is None or self.high is None else f"[{self.low:.4f}, {self.high:.4f}]"
-        return _PASSED[self.passed], value, interval, self.rule.replace("bound", f"{self.bound:.4f}"), self.note
+    def line(self) -> str:
+        """Return value, interval, rule and note."""
+        interval = "" if self.low is None or self.high is None else f" [{self.low:.4f}, {self.high:.4f}]"
+        note = f" ({self.note})" if self.note else ""
+        return f"{self.value:.4f}{interval} {self.rule.replace('bound', f'{self.bound:.4f}')}{note}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,39 +71,16 @@ class Verdict:
         checks = [{name: _finite(value) for name, value in asdict(check).items()} for check in self.checks]
         return {**asdict(self), "superior": list(self.superior), "checks": checks, "passed": self.passed}
 
-    def heading(self) -> str:
-        """Return outcome, champion and reason as one line."""
-        against = f" against {self.champion}, attempt {self.attempt}" if self.champion else ""
-        return f"gate: {self.outcome}{against}, floors of the profile {self.profile}: {self.reason}"
-
     def table(self) -> str:
         """Return the checks as lines of text; what could not be judged is counted only."""
-        judged = [(check.name, *check.cells()) for check in self.checks if check.passed is not None]
-        width = max((len(name) for name, *_ in judged), default=0)
-        lines = [self.heading()]
-        for name, passed, value, interval, rule, note in judged:
-            figures = " ".join(part for part in (value, interval, rule, note and f"({note})") if part)
-            lines.append(f"  {'ok  ' if passed == _PASSED[True] else 'FAIL'} {name:<{width}} {figures}")
+        judged = [check for check in self.checks if check.passed is not None]
+        width = max((len(check.name) for check in judged), default=0)
+        against = f" against {self.champion}, attempt {self.attempt}" if self.champion else ""
+        lines = [f"gate: {self.outcome}{against}, floors of the profile {self.profile}: {self.reason}"]
+        lines += [f"  {'ok  ' if one.passed else 'FAIL'} {one.name:<{width}} {one.line()}" for one in judged]
         if len(judged) < len(self.checks):
             lines.append(f"       {len(self.checks) - len(judged)} segments with too few frauds were not judged")
         return "\n".join(lines)
-
-    def markdown(self) -> str:
-        """Return every check as a table in Markdown, with how the hold-out was made up."""
-        facts = [f"{name.replace('_', ' ')} {value}" for name, value in self.holdout.items()]
-        lines = [
-            f"# {self.heading()}",
-            "",
-            f"Error rate {self.error_rate:g}, one-sided. {', '.join(facts)}".strip(),
-            "",
-        ]
-        lines += ["| check | | value | interval | rule | |", "|---|---|---:|---|---|---|"]
-        lines += [f"| {' | '.join(_cell(text) for text in (check.name, *check.cells()))} |" for check in self.checks]
-        return "\n".join(lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _finite(value: Any) -> Any:

@@ -214,18 +214,6 @@ def test_a_verdict_survives_being_written_and_its_table_says_every_figure() -> N
     assert "> -0.0200" in verdict.table()
 
 
-def test_the_table_in_markdown_has_a_row_for_each_check_judged_or_not() -> None:
-    few = np.zeros(8_000, dtype=bool)
-    few[:3] = True
-    verdict = challenge(contest(0.5, segments={"card_type a|b": few}))
-    text = verdict.markdown()
-    assert text.startswith("# gate: reject against v1, attempt 1, floors of the profile mine: not enough: ")
-    assert "Error rate 0.05, one-sided. rows 8000, frauds 400, " in text
-    assert r"| card_type a\|b | not judged |  |  | not significantly worse | not judged: 3 frauds |" in text
-    assert sum(line.startswith("| ") for line in text.splitlines()) == 1 + len(verdict.checks)
-    assert "| FAILED | -0." in text
-
-
 def test_promotion_rates_are_on_the_right_side() -> None:
     """A short form of `make bench ARGS=gate`: a wrong sign or tail would show."""
     rates = {
