@@ -36,7 +36,8 @@ def train_by_airflow(settings: Settings, rows: int, reporter: Reporter, *, resum
         if active:
             run_id = str(active[0]["dag_run_id"])
         else:
-            conf = {"source": "synthetic", "rows": rows, "fraud_rate": FRAUD_RATE, "seed": SEED}
+            # Somebody waits for the first answer: later trainings search.
+            conf = {"source": "synthetic", "rows": rows, "fraud_rate": FRAUD_RATE, "seed": SEED, "search": False}
             run_id = client.trigger(DAG, conf)
         _follow(client, run_id, reporter)
         return run_id
@@ -47,7 +48,7 @@ def train_in_process(settings: Settings, rows: int, reporter: Reporter) -> None:
     from sentinel_core.flows.pipeline import TrainingPipeline
 
     with reporter.step(f"Training on {rows:,} generated transactions") as tell:
-        TrainingPipeline(settings, progress=tell).run(n_samples=rows, fraud_rate=FRAUD_RATE, seed=SEED)
+        TrainingPipeline(settings, progress=tell).run(n_samples=rows, fraud_rate=FRAUD_RATE, seed=SEED, searched=False)
 
 
 def _wait_for_dag(client: AirflowClient) -> None:

@@ -59,8 +59,9 @@ def search(
 ) -> Searched:
     """Search a candidate's space on the rows of the train part, whose labels the `clock` (µs) knows.
 
-    The defaults are among the settings and reach the last rung; others take their place only if they are better in
-    every fold. Where the rows span too little time for folds, the defaults stay and `note` says so.
+    Trials have the candidate's `searched_with`, such as fewer trees, in common. The defaults are among the settings
+    and reach the last rung; others take their place only if they are better in every fold. Where the rows span too
+    little time for folds, the defaults stay and `note` says so.
     """
     default = chosen.hyperparameters()
     part = replace(data, is_fraud=_only(data, rows))
@@ -73,7 +74,8 @@ def search(
     judged = [whole_users(fold.judge, data.user, JUDGE_ROWS) for fold in folds]
 
     def judge(fold: int, tried: Mapping[str, Any], budget: int) -> float:
-        fitted = fit_on(chosen, data, folds[fold].train, tried, seed=seed, budget=budget)
+        cheaper = {**tried, **chosen.searched_with}
+        fitted = fit_on(chosen, data, folds[fold].train, cheaper, seed=seed, budget=budget)
         return average_precision(data.fraud_at(judged[fold]), fitted.score(data, judged[fold]))
 
     settings = _settings(chosen, default, RUNGS[0][0], seed)
