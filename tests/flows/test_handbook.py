@@ -27,10 +27,12 @@ def test_the_benchmark_ends_as_a_promoted_model(settings: Settings, mlflow_uri: 
     pipeline = TrainingPipeline(with_mlflow, clock=lambda: NOW)
     outcome = pipeline.run_on(request, models="gradient_boosting")
     assert outcome["verdict"]["profile"] == "handbook"
-    assert [(check["name"], check["bound"]) for check in outcome["verdict"]["checks"]] == [
-        ("roc_auc", 0.84),
-        ("pr_auc", 0.60),
-    ]
+    assert {check["name"]: check["bound"] for check in outcome["verdict"]["checks"]} == {
+        "roc_auc": 0.84,
+        "pr_auc": 0.60,
+        "latency_ms": 5.0,
+        "data validated": 1.0,
+    }
     assert outcome["promoted"] is True
     served = production_version(with_mlflow)
     assert served is not None
