@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from sentinel_core.registry.rest import MlflowRegistry
 from sentinel_core.registry.tracking import client, experiment_id
 from sentinel_core.settings import Settings
 
@@ -18,7 +19,13 @@ CHECKOUT: Final = Path(__file__).parents[2]
 
 
 def open_pipeline_run(settings: Settings, name: str, tags: Mapping[str, str]) -> str:
-    """Open the run of a pipeline and return its id; it stays RUNNING until `close_pipeline_run`."""
+    """Open the run of a pipeline and return its id; it stays RUNNING until `close_pipeline_run`.
+
+    Raises `RegistryError` where MLflow is away.
+    """
+    # MLflow's own client would try for minutes, and end in a traceback.
+    with MlflowRegistry.of(settings) as registry:
+        registry.aliases()
     run = client(settings).create_run(experiment_id(settings), run_name=name, tags=dict(tags))
     return str(run.info.run_id)
 

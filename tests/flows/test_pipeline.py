@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
-from sentinel_core.errors import TrainingError
+from sentinel_core.errors import RegistryError, TrainingError
 from sentinel_core.flows.features import build_feature_set, build_features, load_feature_set
 from sentinel_core.flows.findings import Findings
 from sentinel_core.flows.generate import write_generated
@@ -273,6 +274,15 @@ def test_labels_of_one_kind_train_nothing(tmp_path: Path, labels: list[str] | No
     snapshot = make_snapshot(settings, Request("file", file=str(csv(tmp_path / "f.csv", is_fraud=labels))), now=NOW)
     with pytest.raises(TrainingError, match=message):
         build_features(settings, snapshot, models=["random_forest"])
+
+
+def test_a_training_without_mlflow_ends_at_once_with_one_line(settings: Settings, tmp_path: Path) -> None:
+    away = settings.model_copy(update={"mlflow_tracking_uri_given": "http://127.0.0.1:9"})
+    snapshot = make_snapshot(away, request(tmp_path, "", rows=2_000), now=NOW)
+    begun = time.monotonic()
+    with pytest.raises(RegistryError, match=r"MLflow to answer at http://127\.0\.0\.1:9"):
+        build_features(away, snapshot, models=[LINEAR])
+    assert time.monotonic() - begun < 30
 
 
 def test_an_unknown_model_is_named_before_anything_is_built(tmp_path: Path) -> None:
