@@ -152,6 +152,23 @@ labels: Final = Table(
     Index(None, "labelled_at"),
 )
 
+# What became of a payment; the latest counts, as for labels. Without one, the decision that we gave counts.
+outcomes: Final = Table(
+    "outcomes",
+    metadata,
+    serial(),
+    Column("transaction_id", Text, ForeignKey(transactions.c.transaction_id), nullable=False),
+    Column("outcome", Text, nullable=False),
+    # With which an explored one was let through.
+    Column("propensity", Double),
+    moment("decided_at"),
+    Column("source", Text, nullable=False),
+    created_at(),
+    UniqueConstraint("transaction_id", "decided_at", "source", "outcome"),
+    one_of("outcome", "approved", "challenged", "declined", "explored"),
+    between("propensity", 0, 1),
+)
+
 model_metrics: Final = Table(
     "model_metrics",
     metadata,
@@ -188,7 +205,7 @@ drift_reports: Final = Table(
     details("figures"),
     Column("report_path", Text),
     created_at(),
-    one_of("verdict", "drift", "no_drift", "not_enough_data"),
+    one_of("verdict", "drift", "suspected", "no_drift", "not_enough_data", "not_judged"),
     Index(None, "created_at"),
 )
 
@@ -209,6 +226,21 @@ alerts: Final = Table(
     one_of("severity", "critical", "high", "medium", "low"),
     one_of("state", "firing", "resolved", "acknowledged"),
     Index(None, "rule", "created_at"),
+)
+
+notifications: Final = Table(
+    "notifications",
+    metadata,
+    serial(),
+    Column("alert_id", BigInteger, ForeignKey(alerts.c.id), nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    # How the last attempt ended.
+    Column("reason", Text, nullable=False),
+    created_at(),
+    one_of("state", "sent", "failed"),
+    Index(None, "alert_id"),
 )
 
 retraining_decisions: Final = Table(
@@ -304,9 +336,11 @@ audit: Final = Table(
 
 APPEND_ONLY: Final = (
     labels,
+    outcomes,
     model_metrics,
     drift_reports,
     alerts,
+    notifications,
     retraining_decisions,
     promotions,
     gate_attempts,

@@ -16,7 +16,7 @@ from sentinel_core.stores.postgres import connected, make_engine, migrate
 from sentinel_core.stores.tables import APPEND_ONLY, transactions
 from tests.stores.makers import NOW
 
-HEAD = "0005"
+HEAD = "0006"
 ROW = {
     "transaction_id": "t",
     "user_id": "u",
@@ -95,7 +95,7 @@ def test_a_connection_that_the_server_ends_is_a_store_error(settings: Settings, 
 def test_append_only_tables_refuse_every_change(engine: Engine) -> None:
     with engine.connect() as conn:
         for table in APPEND_ONLY:
-            for change in ("UPDATE {} SET id = DEFAULT", "DELETE FROM {}", "TRUNCATE {}"):
+            for change in ("UPDATE {} SET id = DEFAULT", "DELETE FROM {}", "TRUNCATE {} CASCADE"):
                 refused = f"expected only INSERT on {table.name}, got {change.split()[0]}"
                 with pytest.raises(DBAPIError, match=refused), conn.begin_nested():
                     conn.execute(text(change.format(table.name)))
