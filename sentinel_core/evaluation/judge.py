@@ -6,7 +6,7 @@ give intervals that are too narrow. Whole users are drawn, with replacement.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sentinel_core.evaluation.cards import CARDS_A_DAY, CardRanking
 from sentinel_core.evaluation.costs import Costs
-from sentinel_core.evaluation.metrics import METRICS, RANKING, Ranking, evaluate
+from sentinel_core.evaluation.metrics import METRICS, RANKING, Ranking
 
 CARD_PRECISION: Final = f"card_precision_{CARDS_A_DAY}"
 JUDGED: Final = (*METRICS, "value_detected", "cost_saved", CARD_PRECISION)
@@ -25,17 +25,22 @@ the alarms save, less what false ones cost; card precision."""
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Labels bool, scores float64, users (any id), times int64 µs and amounts int64 in cents of rows, [n] each."""
+    """Labels bool, scores float64, users (any id), times int64 µs and amounts int64 in cents of rows, [n] each.
+
+    `weight` float64 [n] says how many rows each stands for, None 1 each; card precision alone counts cards instead.
+    """
 
     is_fraud: NDArray[np.bool_]
     score: NDArray[np.float64]
     user: NDArray[Any]
     time: NDArray[np.int64]
     cents: NDArray[np.int64]
+    weight: NDArray[np.float64] | None = None
 
     def take(self, rows: NDArray[Any]) -> Scored:
         """Return the rows of a mask or of positions."""
-        return Scored(self.is_fraud[rows], self.score[rows], self.user[rows], self.time[rows], self.cents[rows])
+        weight = None if self.weight is None else self.weight[rows]
+        return Scored(self.is_fraud[rows], self.score[rows], self.user[rows], self.time[rows], self.cents[rows], weight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,8 @@ def judge(rows: Scored, threshold: ArrayLike, costs: Costs) -> dict[str, float]:
     totals = sums(rows, threshold, costs, user, 1 + int(user.max(initial=-1))).sum(axis=0)
     values = {name: float(value[0]) for name, value in figures(totals[np.newaxis]).items()}
     cards = CardRanking(rows.is_fraud, rows.score, user, rows.time).precision()
-    found = {**evaluate(rows.is_fraud, rows.score, threshold), **values, CARD_PRECISION: cards}
+    ranked = Ranking(rows.is_fraud, rows.score).figures(rows.weight)
+    found = {**values, **ranked, CARD_PRECISION: cards}
     return {name: found[name] for name in JUDGED}
 
 
@@ -79,17 +85,23 @@ def draws(
     of_users = sums(rows, threshold, costs, user, n_users)
     ranking = Ranking(rows.is_fraud, rows.score)
     cards = CardRanking(rows.is_fraud, rows.score, user, rows.time)
-    generator = np.random.default_rng(seed)
     totals = np.empty((count, of_users.shape[1]))
     ranked = {name: np.empty(count) for name in (*RANKING, CARD_PRECISION)}
-    for draw in range(count):
-        times = np.bincount(generator.integers(0, n_users, n_users), minlength=n_users)
+    for draw, times in enumerate(drawn_users(n_users, count=count, seed=seed)):
         totals[draw] = times @ of_users
-        for name, value in ranking.figures(times[user]).items():
+        of_rows = times[user] if rows.weight is None else times[user] * rows.weight
+        for name, value in ranking.figures(of_rows).items():
             ranked[name][draw] = value
         ranked[CARD_PRECISION][draw] = cards.precision(times)
     found = figures(totals) | ranked
     return {name: found[name] for name in JUDGED}
+
+
+def drawn_users(n_users: int, *, count: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Yield `count` draws of users with replacement: how often each user is in it, int64 [n_users]."""
+    generator = np.random.default_rng(seed)
+    for _ in range(count):
+        yield np.bincount(generator.integers(0, n_users, n_users), minlength=n_users)
 
 
 def intervals(
@@ -116,7 +128,11 @@ def percentiles(
 
 
 def sums(rows: Scored, threshold: ArrayLike, costs: Costs, user: NDArray[np.intp], n_users: int) -> NDArray[np.float64]:
-    """Return what adds up, by user: float64 [n_users, k], for `figures` of any sum of its rows."""
+    """Return what adds up, by user: float64 [n_users, k], for `figures` of any sum of its rows.
+
+    Rows, frauds, alarms and hits come first, in this order.
+    """
+    weight = np.ones(len(rows.score)) if rows.weight is None else rows.weight
     fraud, alarm = rows.is_fraud, rows.score >= np.asarray(threshold)
     hit, cost = fraud & alarm, costs.of_fraud(rows.cents)
     columns = (
@@ -130,7 +146,7 @@ def sums(rows: Scored, threshold: ArrayLike, costs: Costs, user: NDArray[np.intp
         fraud * cost,
         hit * cost - costs.false_alarm * (alarm & ~fraud),
     )
-    return np.stack([np.bincount(user, weights=column, minlength=n_users) for column in columns], axis=1)
+    return np.stack([np.bincount(user, weights=weight * column, minlength=n_users) for column in columns], axis=1)
 
 
 def figures(totals: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:

@@ -7,7 +7,7 @@ the bootstrap asks of it hundreds of times.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +18,9 @@ RANKING: Final = ("roc_auc", "pr_auc", *FALSE_POSITIVE_RATES)
 """What the order of the scores decides alone, as `Ranking.figures` returns it."""
 METRICS: Final = ("accuracy", "precision", "recall", "f1", *RANKING, "brier")
 """Every metric of `evaluate`, in the order of reports; Brier is the only one where less is better."""
+
+
+_ONE_ROW: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +88,19 @@ class Ranking:
         self._frauds_above = np.searchsorted(self._frauds, self._above, side="left")
         self._frauds_upto = np.searchsorted(self._frauds, self._upto, side="left")
 
-    def figures(self, weight: NDArray[np.int64] | None = None) -> dict[str, float]:
-        """Return the metrics of `RANKING` for row weights int64 [n] in the order of the input; None is 1 each.
+    def figures(self, weight: NDArray[np.int64] | NDArray[np.float64] | None = None) -> dict[str, float]:
+        """Return the metrics of `RANKING` for row weights [n] in the order of the input; None is 1 each.
 
-        NaN where the weights leave only one class.
+        A weight is 0 or at least 1, integer or not. NaN where the weights leave only one class.
         """
         n = len(self.order)
-        ordered = np.ones(n, dtype=np.int64) if weight is None else weight[self.order]
+        ordered: NDArray[Any] = np.ones(n, dtype=np.int64) if weight is None else weight[self.order]
         rows = np.concatenate(([0], np.cumsum(ordered)))
         of_frauds = ordered[self._frauds]
         frauds = np.concatenate(([0], np.cumsum(of_frauds)))
-        positive, negative = int(frauds[-1]), int(rows[-1] - frauds[-1])
-        if not positive or not negative:
+        positive, negative = float(frauds[-1]), float(rows[-1] - frauds[-1])
+        # What sums of broken weights leave of an absent class is far below the weight of one row.
+        if positive < _ONE_ROW or negative < _ONE_ROW:
             return dict.fromkeys(RANKING, float("nan"))
         rows_upto, frauds_upto = rows[self._upto], frauds[self._frauds_upto]
         legitimate_above = rows[self._above] - frauds[self._frauds_above]

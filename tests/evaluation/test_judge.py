@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sentinel_core.evaluation.costs import Costs
-from sentinel_core.evaluation.judge import JUDGED, Scored, draws, intervals, judge
+from sentinel_core.evaluation.judge import CARD_PRECISION, JUDGED, Scored, draws, intervals, judge
 
 COSTS = Costs()
 HOUR = 3_600_000_000
@@ -82,3 +82,18 @@ def test_value_and_costs_are_counted_in_money() -> None:
     assert found["value_detected"] == 0.25
     # One fraud of 100 is stopped (saves 60), one of 300 missed (costs 160), and one customer bothered (costs 6).
     assert found["cost_saved"] == pytest.approx((60 - 6) / (60 + 160))
+
+
+def test_a_row_of_weight_three_is_three_rows_in_figures_and_in_draws() -> None:
+    scored = _scored(30, 8, seed=5)
+    weight = np.random.default_rng(5).integers(1, 4, len(scored.user))
+    copied = scored.take(np.repeat(np.arange(len(weight)), weight))
+    weighted = replace(scored, weight=weight.astype(np.float64))
+    by_cards = {name: value for name, value in judge(copied, 0.5, COSTS).items() if name != CARD_PRECISION}
+    assert {name: judge(weighted, 0.5, COSTS)[name] for name in by_cards} == pytest.approx(by_cards)
+    for name in by_cards:
+        drawn, expected = (draws(rows, 0.5, COSTS, count=10, seed=2)[name] for rows in (weighted, copied))
+        assert drawn == pytest.approx(expected)
+    few = weighted.take(np.arange(5))
+    assert few.weight is not None
+    assert few.weight.tolist() == weight[:5].tolist()

@@ -51,6 +51,18 @@ def test_a_weight_counts_as_that_many_copies_of_the_row(rows: list[tuple[bool, i
     assert Ranking(fraud, score).figures(weight) == pytest.approx(expected, nan_ok=True)
 
 
+@given(SCORED, st.floats(1, 50))
+def test_weights_need_not_be_whole(rows: list[tuple[bool, int, int]], unit: float) -> None:
+    fraud, score, weight = _arrays(rows)
+    weight = weight * unit
+    found = Ranking(fraud, score).figures(weight)
+    if not weight[fraud].sum() or not weight[~fraud].sum():
+        assert all(math.isnan(value) for value in found.values())
+        return
+    assert found["roc_auc"] == pytest.approx(oracle.roc_auc_score(fraud, score, sample_weight=weight))
+    assert found["pr_auc"] == pytest.approx(oracle.average_precision_score(fraud, score, sample_weight=weight))
+
+
 @given(SCORED, st.sampled_from([0.001, 0.01, 0.3]))
 def test_recall_at_a_false_positive_rate_is_that_of_the_loosest_threshold_within_it(
     rows: list[tuple[bool, int, int]], rate: float
