@@ -72,6 +72,7 @@ class Settings(BaseSettings):
     currency: str = "EUR"
     label_delay_days: float = Field(7.0, gt=0)
     label_window_days: float = Field(60.0, gt=0)
+    cohort_ages: str = Field("7,30,60", pattern=r"^[1-9]\d{0,3}(,[1-9]\d{0,3})*$")
     user_history_cap: int = Field(4096, ge=16, le=1_000_000)
     max_file_gb: float = Field(4.0, gt=0)
 
@@ -109,6 +110,11 @@ class Settings(BaseSettings):
     def label_window(self) -> timedelta:
         """After how long an approved transaction without a label counts as legitimate."""
         return timedelta(days=self.label_window_days)
+
+    @cached_property
+    def cohort_age_days(self) -> tuple[int, ...]:
+        """At which ages, in days, a cohort of events is measured; ascending."""
+        return tuple(sorted({int(age) for age in self.cohort_ages.split(",")}))
 
     @property
     def needs_api_key(self) -> bool:

@@ -6,66 +6,17 @@ or written down later than the age is not looked at, so that a cohort measured l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Final, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sentinel_core.evaluation.judge import Scored
-from sentinel_core.schema import Outcome
-
-OUTCOMES: Final[tuple[str, ...]] = get_args(Outcome)
-APPROVED, CHALLENGED, DECLINED, EXPLORED = (
-    OUTCOMES.index(name) for name in ("approved", "challenged", "declined", "explored")
-)
-UNKNOWN: Final = -1
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """Scored transactions, arrays [n]: user (any id), time and answered (int64 µs), cents (int64), score (float64).
-
-    `flagged` is the decision given, `degraded` one without a history (bool); `outcome` is a position in `OUTCOMES` as
-    the transaction itself says it, `UNKNOWN` where it does not (int8); `propensity` is NaN where there is none.
-    """
-
-    user: NDArray[Any]
-    time: NDArray[np.int64]
-    answered: NDArray[np.int64]
-    cents: NDArray[np.int64]
-    score: NDArray[np.float64]
-    flagged: NDArray[np.bool_]
-    degraded: NDArray[np.bool_]
-    outcome: NDArray[np.int8]
-    propensity: NDArray[np.float64]
-
-    def take(self, rows: NDArray[Any]) -> Answers:
-        """Return the rows of a mask or of positions."""
-        return Answers(*(getattr(self, field.name)[rows] for field in fields(self)))
-
-
-@dataclass(frozen=True, slots=True)
-class Statements:
-    """What was said of answers, in the order of recording, arrays [k].
-
-    `row` is the answer's position, `value` 1 for fraud and 0 for legitimate, or a position in `OUTCOMES` (int8); `said`
-    is when it became true or known, `recorded` when it was written down (int64 µs); `propensity` is NaN for labels.
-    """
-
-    row: NDArray[np.intp]
-    value: NDArray[np.int8]
-    said: NDArray[np.int64]
-    recorded: NDArray[np.int64]
-    propensity: NDArray[np.float64]
-
-    def by(self, known_at: int) -> Statements:
-        """Return what had been said and recorded by `known_at` (µs), the latest of each row last."""
-        seen = np.flatnonzero((self.said <= known_at) & (self.recorded <= known_at))
-        order = seen[np.argsort(self.said[seen], kind="stable")]
-        return Statements(*(getattr(self, field.name)[order] for field in fields(self)))
+from sentinel_core.monitoring.answers import APPROVED, CHALLENGED, DECLINED, EXPLORED, UNKNOWN, Answers, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,16 +78,23 @@ def due(age: int, *, first_answer: datetime, measured: date | None, now: datetim
     return [start + timedelta(days=step) for step in range((newest_day(age, now) - start).days + 1)]
 
 
-def as_known(answers: Answers, labels: Statements, outcomes: Statements, *, known_at: int, label_window: int) -> Seen:
+def matured_age(ages: Sequence[int], label_window: timedelta) -> int:
+    """Return the first of the ages, in days, at which every truth is mature; else the label window in whole days."""
+    needed = math.ceil(label_window / timedelta(days=1))
+    return min((age for age in ages if age >= needed), default=needed)
+
+
+def as_known(record: Record, *, known_at: int, label_window: int) -> Seen:
     """Return the answers given by `known_at` with what was known of them then; times in µs.
 
     The latest label and outcome count. Without an outcome the decision given counts: flagged is declined. A payment
     that was explored and then reported as approved is explored still: it was let through by that chance.
     """
+    answers = record.answers
     given = np.where(answers.flagged, DECLINED, APPROVED)
     outcome = np.where(answers.outcome == UNKNOWN, given, answers.outcome).astype(np.int8)
     propensity, label = answers.propensity.copy(), np.full(len(given), UNKNOWN, np.int8)
-    said = outcomes.by(known_at)
+    said = record.outcomes.by(known_at)
     explored = said.value == EXPLORED
     # Of repeated positions the last one stays.
     propensity[said.row[explored]] = said.propensity[explored]
@@ -144,7 +102,7 @@ def as_known(answers: Answers, labels: Statements, outcomes: Statements, *, know
     was_explored[said.row[explored]] = True
     outcome[said.row] = said.value
     outcome[was_explored & (outcome == APPROVED)] = EXPLORED
-    told = labels.by(known_at)
+    told = record.labels.by(known_at)
     label[told.row] = told.value
     seen = Seen(answers, label, outcome, propensity, answers.time + label_window <= known_at)
     return seen.take(answers.answered <= known_at)

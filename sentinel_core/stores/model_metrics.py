@@ -11,10 +11,13 @@ from sqlalchemy import ColumnElement, Connection, Select, Text, insert, literal_
 
 from sentinel_core.stores.tables import model_metrics
 
+LIVE: Final = "live_"
+"""How the splits of figures on live traffic begin (`stores.live_metrics`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelMetrics:
-    """The metrics of one model version on one split (train, calibrate, test, …); None where one is not defined.
+    """The metrics of one model version on one split (train, calibrate, test, live_7d, …); None where one is undefined.
 
     `details` holds what goes with them: intervals, threshold, which labels they were judged against.
     """
@@ -69,7 +72,7 @@ def known_versions(conn: Connection, model_name: str) -> dict[str, str]:
     """Return the snapshot of every version of a model that has metrics, by version, in order of their recording."""
     rows = conn.execute(
         select(model_metrics.c.model_version, _snapshot.label("snapshot"))
-        .where(model_metrics.c.model_name == model_name)
+        .where(model_metrics.c.model_name == model_name, ~model_metrics.c.split.startswith(LIVE, autoescape=True))
         .order_by(model_metrics.c.id)
     )
     return {row.model_version: row.snapshot for row in rows}

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sentinel_core.evaluation.judge import Scored
-from sentinel_core.monitoring.cohorts import OUTCOMES, UNKNOWN, Answers, Cohort, Statements
+from sentinel_core.monitoring.answers import OUTCOMES, UNKNOWN, Answers, Record, Statements
+from sentinel_core.monitoring.cohorts import Cohort
 
 DAY = 86_400_000_000
 
@@ -39,9 +40,9 @@ class Row:
     outcomes: Sequence[Told] = field(default=())
 
 
-def answers_of(rows: Sequence[Row]) -> Answers:
-    """Return the answers as arrays."""
-    return Answers(
+def record_of(rows: Sequence[Row]) -> Record:
+    """Return the answers and what was said of them as arrays."""
+    answers = Answers(
         user=np.array([row.user for row in rows]),
         time=np.array([row.time * DAY for row in rows], np.int64),
         answered=np.array([DAY * (row.time if row.answered is None else row.answered) for row in rows], np.int64),
@@ -52,10 +53,10 @@ def answers_of(rows: Sequence[Row]) -> Answers:
         outcome=np.array([UNKNOWN if row.outcome is None else OUTCOMES.index(row.outcome) for row in rows], np.int8),
         propensity=np.array([np.nan if row.propensity is None else row.propensity for row in rows], np.float64),
     )
+    return Record(answers, _statements(rows, "labels"), _statements(rows, "outcomes"))
 
 
-def statements_of(rows: Sequence[Row], name: str) -> Statements:
-    """Return what was said of the rows, `labels` or `outcomes`, as arrays."""
+def _statements(rows: Sequence[Row], name: str) -> Statements:
     said = [(place, told) for place, row in enumerate(rows) for told in getattr(row, name)]
     values = [OUTCOMES.index(t.value) if isinstance(t.value, str) else int(t.value) for _, t in said]
     return Statements(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from random import Random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sentinel_core.monitoring.cohorts import Cohort, as_known, cohort, day_end, due, newest_day
-from tests.monitoring.cohorts import DAY, Row, Told, answers_of, statements_of
+from tests.monitoring.cohorts import DAY, Row, Told, record_of
 
 WINDOW = 5
 DAYS = st.integers(0, 9)
@@ -37,9 +39,7 @@ ROWS = st.lists(
 
 
 def _cohort(rows: Sequence[Row], known_at: float = 9, window: float = WINDOW) -> Cohort:
-    labels, outcomes = statements_of(rows, "labels"), statements_of(rows, "outcomes")
-    known = int(known_at * DAY)
-    return cohort([as_known(answers_of(rows), labels, outcomes, known_at=known, label_window=int(window * DAY))])
+    return cohort([as_known(record_of(rows), known_at=int(known_at * DAY), label_window=int(window * DAY))])
 
 
 def _latest(said: Sequence[Told], known_at: float) -> Told | None:
@@ -97,6 +97,17 @@ def test_what_is_said_or_recorded_after_the_age_changes_nothing(rows: list[Row],
     assert first.rows.is_fraud.tolist() == second.rows.is_fraud.tolist()
 
 
+@given(ROWS, DAYS, st.randoms(use_true_random=False))
+def test_a_part_of_a_record_keeps_what_was_said_of_it(rows: list[Row], known_at: int, chance: Random) -> None:
+    taken = [chance.random() < 0.5 for _ in rows]
+    part = record_of(rows).take(np.array(taken))
+    own = record_of([row for row, is_taken in zip(rows, taken, strict=True) if is_taken])
+    first, second = (as_known(r, known_at=known_at * DAY, label_window=DAY) for r in (part, own))
+    assert first.label.tolist() == second.label.tolist()
+    assert first.outcome.tolist() == second.outcome.tolist()
+    np.testing.assert_array_equal(first.propensity, second.propensity)
+
+
 def test_nothing_that_was_declined_counts_as_legitimate_however_old() -> None:
     declined = [Row(flagged=True), Row(outcome="declined"), Row(outcomes=[Told("challenged", 1)])]
     found = _cohort([*declined, Row()], known_at=1000)
@@ -148,12 +159,7 @@ def test_days_together_are_one_cohort() -> None:
         [Row(flagged=True, labels=[Told(True, 1)]), Row(user=1)],
         [Row(flagged=True, outcome="explored", propensity=0.5, user=2)],
     ]
-    seen = [
-        as_known(
-            answers_of(d), statements_of(d, "labels"), statements_of(d, "outcomes"), known_at=9 * DAY, label_window=DAY
-        )
-        for d in days
-    ]
+    seen = [as_known(record_of(day), known_at=9 * DAY, label_window=DAY) for day in days]
     found = cohort(seen)
     assert found.rows.user.tolist() == [1, 2]
     assert found.counts["scored"] == 3
