@@ -1,6 +1,6 @@
-"""The risk tables of each midnight where no Airflow runs: the same step as the DAG `risk_refresh`, at 00:30 UTC.
+"""The steps of each night where no Airflow runs: the same ones as the DAGs `risk_refresh` and `performance_check`.
 
-The process waits and starts another for each refresh, so that what a refresh needs in memory is gone after it.
+The process waits and starts another for each step, so that what a step needs in memory is gone after it.
 """
 
 from __future__ import annotations
@@ -8,50 +8,76 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from sentinel_core.errors import SentinelError
-from sentinel_core.settings import load_settings
+from sentinel_core.settings import Settings, load_settings
 
-AFTER_MIDNIGHT: Final = timedelta(minutes=30)
-_RETRY_SECONDS: Final = 600.0
-_ONCE: Final = "once"
+_RETRY: Final = timedelta(minutes=10)
+_NAP_SECONDS: Final = 60.0
 
 
-def next_refresh(now: datetime) -> datetime:
-    """Return the first 00:30 UTC after `now` (aware)."""
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is done every night, so long after midnight UTC."""
+
+    after_midnight: timedelta
+    do: Callable[[Settings, datetime], Mapping[str, Any]]
+
+
+def _refresh_risk(settings: Settings, now: datetime) -> Mapping[str, Any]:
+    from sentinel_core.flows.risk import refresh_risk
+
+    return refresh_risk(settings, now=now)
+
+
+def _measure_performance(settings: Settings, now: datetime) -> Mapping[str, Any]:
+    from sentinel_core.flows.performance import measure_performance
+
+    return {"measured": measure_performance(settings, now=now)["measured"]}
+
+
+STEPS: Final[Mapping[str, Step]] = {
+    "risk-refresh": Step(timedelta(minutes=30), _refresh_risk),
+    "performance-check": Step(timedelta(minutes=90), _measure_performance),
+}
+
+
+def next_time(now: datetime, after_midnight: timedelta) -> datetime:
+    """Return the first moment after `now` (aware) that lies so long after a midnight UTC."""
     moment = now.astimezone(UTC)
-    today = moment.replace(hour=0, minute=0, second=0, microsecond=0) + AFTER_MIDNIGHT
+    today = moment.replace(hour=0, minute=0, second=0, microsecond=0) + after_midnight
     return today if moment < today else today + timedelta(days=1)
 
 
-def refresh_once() -> int:
-    """Refresh the tables now; return an exit code."""
-    from sentinel_core.flows.risk import refresh_risk
-
+def once(name: str) -> int:
+    """Do one step now; return an exit code."""
     try:
-        made = refresh_risk(load_settings(), now=datetime.now(UTC))
+        made = STEPS[name].do(load_settings(), datetime.now(UTC))
     except SentinelError as error:
-        sys.stderr.write(f"risk-refresh: {error}\n")
+        sys.stderr.write(f"{name}: {error}\n")
         return 1
-    sys.stderr.write(f"risk-refresh: {made}\n")
+    sys.stderr.write(f"{name}: {dict(made)}\n")
     return 0
 
 
-def refresh_every_night() -> None:
-    """Refresh at the start and then every night; one that fails is tried again after ten minutes."""
+def every_night() -> None:
+    """Do each step at the start and then every night; one that fails is tried again after ten minutes."""
+    due = dict.fromkeys(STEPS, datetime.now(UTC))
     while True:
-        done = subprocess.run([sys.executable, "-m", "sentinel_core.local.nightly", _ONCE], check=False)
-        if done.returncode != 0:
-            time.sleep(_RETRY_SECONDS)
-            continue
-        due = next_refresh(datetime.now(UTC))
-        while (left := (due - datetime.now(UTC)).total_seconds()) > 0:
-            time.sleep(min(left, 60.0))  # in short naps: a laptop that slept wakes up late
+        for name, step in STEPS.items():
+            if due[name] <= datetime.now(UTC):
+                done = subprocess.run([sys.executable, "-m", "sentinel_core.local.nightly", name], check=False)
+                now = datetime.now(UTC)
+                due[name] = next_time(now, step.after_midnight) if done.returncode == 0 else now + _RETRY
+        left = (min(due.values()) - datetime.now(UTC)).total_seconds()
+        time.sleep(min(max(left, 0.0), _NAP_SECONDS))  # in short naps: a laptop that slept wakes up late
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == [_ONCE]:
-        sys.exit(refresh_once())
-    refresh_every_night()
+    if len(sys.argv) == 2:
+        sys.exit(once(sys.argv[1]))
+    every_night()

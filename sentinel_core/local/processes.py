@@ -231,7 +231,7 @@ PROCESSES: Final[tuple[Process, ...]] = (
     ),
     Process(
         "risk-refresh",
-        "Nightly risk tables",
+        "Nightly risk tables and live figures",
         3,
         _well_while_it_runs,
         command=lambda _: [_PYTHON, "-m", "sentinel_core.local.nightly"],

@@ -64,7 +64,9 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def test_every_dag_imports(bag: Any) -> None:
     assert bag["errors"] == {}
-    assert sorted(bag["dags"]) == ["fraud_training", "model_moves", "model_rollback", "risk_refresh"]
+    assert sorted(bag["dags"]) == [
+        *("fraud_training", "model_moves", "model_rollback", "performance_check", "risk_refresh"),
+    ]
     for dag in bag["dags"].values():
         assert dag["doc"].startswith("# ")
         assert "sentinel" in dag["tags"]
@@ -95,6 +97,12 @@ def test_risk_is_refreshed_before_the_table_of_the_day_serves(bag: Any) -> None:
     dag = bag["dags"]["risk_refresh"]
     assert dag["tasks"] == {"refresh": []}
     assert dag["schedule"] == "30 0 * * *"
+
+
+def test_live_performance_is_measured_once_the_recorder_had_time_for_the_day(bag: Any) -> None:
+    dag = bag["dags"]["performance_check"]
+    assert dag["tasks"] == {"measure": []}
+    assert dag["schedule"] == "30 1 * * *"
 
 
 def test_people_who_move_versions_are_followed_often_and_one_look_at_a_time(bag: Any) -> None:
