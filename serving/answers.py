@@ -5,7 +5,7 @@ What a route returns is not validated again at run time: tests/serving/test_cont
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -156,6 +156,37 @@ class Quality(Answer):
     f1_score: float | None
 
 
+class BoundedFigure(Answer):
+    """A figure with the ends of its 95% interval, null where there is too little for one."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+class LiveQuality(Answer):
+    """What a model's answers to whole days of events were worth, `age_days` after the last of them (`cohort_day`).
+
+    Provisional figures may still change, and `errs` says in which direction: "low" or "high". On approved traffic, what
+    was declined is left out. A figure is null where it would be 0 / 0.
+    """
+
+    model_version: str
+    first_day: date
+    cohort_day: date
+    age_days: int
+    provisional: bool
+    errs: dict[str, str]
+    on_approved_traffic: bool
+    sample_size: int
+    alerts: int
+    frauds: int
+    precision: BoundedFigure | None
+    recall: BoundedFigure | None
+    f1_score: BoundedFigure | None
+    pr_auc: BoundedFigure | None
+
+
 class Figures(Answer):
     """The traffic of a window and how right the answers were."""
 
@@ -169,3 +200,4 @@ class Figures(Answer):
     latency_ms: Latency
     newest_prediction: datetime | None
     labelled: Quality
+    live: list[LiveQuality]

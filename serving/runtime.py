@@ -147,7 +147,7 @@ class Runtime:
         async with self._figures_turn:
             if self._figures is None or time.monotonic() - self._figures[0] > FIGURES_SECONDS:
                 now = self._clock()
-                read = await self.ledger.read(lambda conn: read_figures(conn, now))
+                read = await self.ledger.read(lambda conn: read_figures(conn, now, self.settings.model_name))
                 self._figures = time.monotonic(), describe(*read)
             return {"model_version": self.models.version, **self._figures[1]}
 
