@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,11 +23,24 @@ Point = tuple[float, float]
 TOP: Final = 25
 _DPI: Final = 140
 _WIDTH: Final = 5.2
+_WIDE: Final = 8.4
 _INK: Final = "#1f4e79"
 _FRAUD: Final = "#b8461b"
 _GUIDE: Final = "#7b8794"
+_LINES: Final = (_INK, _FRAUD, "#2f7d4f", "#7a4fa3", "#8a6d1d", _GUIDE)
 # Text stays text, in whatever script it is, and a "$" in it is no formula. Ids come from the content alone.
 _STYLE: Final = {"svg.fonttype": "none", "svg.hashsalt": "sentinel", "text.parse_math": False, "font.size": 9}
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A figure over days: value and the two ends of its interval, or None, of each; [k] each."""
+
+    name: str
+    day: Sequence[date]
+    value: Sequence[float]
+    ends: Sequence[tuple[float, float] | None]
+    estimated: bool = False
 
 
 def heaviest(importance: Mapping[str, float]) -> list[tuple[str, float]]:
@@ -127,6 +142,35 @@ def confusion_plot(matrix: Confusion, title: str) -> Figure:
     return _figure(draw)
 
 
+def over_time_plot(series: Sequence[Series], title: str) -> Figure:
+    """Draw shares from 0 to 1 over days, with their intervals as upright lines; what is only estimated is dashed."""
+
+    def draw(axes: Axes) -> None:
+        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+
+        colours = {
+            name: _LINES[number % len(_LINES)] for number, name in enumerate(dict.fromkeys(s.name for s in series))
+        }
+        for one in series:
+            colour = colours[one.name]
+            style = (
+                {"linestyle": "--", "marker": ".", "alpha": 0.7} if one.estimated else {"linestyle": "-", "marker": "o"}
+            )
+            label = f"{one.name}, estimated" if one.estimated else one.name
+            days = date2num(list(one.day))
+            axes.plot(days, one.value, color=colour, markersize=3, linewidth=1.2, label=label, **style)
+            bounded = [(day, *ends) for day, ends in zip(days, one.ends, strict=True) if ends is not None]
+            if bounded:
+                axes.vlines(*zip(*bounded, strict=True), color=colour, alpha=0.35, linewidth=1.5)
+        locator = AutoDateLocator(maxticks=8)
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        axes.set(title=title, xlabel="day of the events (UTC)", ylim=(-0.02, 1.02))
+        axes.legend(loc="lower left")
+
+    return _figure(draw, width=_WIDE)
+
+
 def save_png(figure: Figure, path: Path) -> None:
     """Write a figure as a PNG file."""
     with _styled():
@@ -158,13 +202,13 @@ def _mark(axes: Axes, chosen: Point | None) -> None:
         axes.plot(*chosen, marker="o", markersize=7, color=_FRAUD, linestyle="none", label="at the threshold")
 
 
-def _figure(draw: Callable[[Axes], None], *, height: float = 3.9) -> Figure:
+def _figure(draw: Callable[[Axes], None], *, width: float = _WIDTH, height: float = 3.9) -> Figure:
     # No pyplot: it keeps figures in a global list and looks for a screen.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     with _styled():
-        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         axes.set_axisbelow(True)

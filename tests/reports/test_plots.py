@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import pytest
 from sentinel_core.evaluation.curves import histogram, precision_recall, reliability, roc
 from sentinel_core.evaluation.metrics import confusion
 from sentinel_core.reports.plots import (
+    Series,
     confusion_plot,
     heaviest,
     histogram_plot,
     importance_plot,
+    over_time_plot,
     precision_recall_plot,
     reliability_plot,
     roc_plot,
@@ -26,6 +29,7 @@ from sentinel_core.reports.plots import (
 RNG = np.random.default_rng(0)
 FRAUD = RNG.random(500) < 0.1
 SCORE = np.clip(FRAUD * 0.4 + RNG.random(500) * 0.6, 0, 1)
+WEEK = [date(2026, 2, 27), date(2026, 2, 28), date(2026, 3, 1)]
 PLOTS: dict[str, Callable[[], Any]] = {
     "importance": lambda: importance_plot({f"feature {i}": 1 / (i + 1) for i in range(60)}, "importance"),
     "one feature of no weight": lambda: importance_plot({"only": 0.0}, "one feature of no weight"),
@@ -36,6 +40,15 @@ PLOTS: dict[str, Callable[[], Any]] = {
     "scores": lambda: histogram_plot(histogram(FRAUD, SCORE), "scores", threshold=0.4),
     "scores of no fraud": lambda: histogram_plot(histogram(np.zeros(500), np.zeros(500)), "scores"),
     "confusion": lambda: confusion_plot(confusion(FRAUD, SCORE > 0.5), "confusion"),
+    "over time": lambda: over_time_plot(
+        [
+            Series("v1", WEEK, [0.9, 0.8, 0.85], [(0.8, 0.95), None, (0.7, 0.9)]),
+            Series("v2_$x", WEEK[:1], [0.5], [None]),
+            Series("v1", WEEK, [0.9, 0.8, 0.85], [None] * 3, estimated=True),
+        ],
+        "over time",
+    ),
+    "over no time": lambda: over_time_plot([Series("v1", [], [], [])], "over no time"),
     "nothing flagged": lambda: confusion_plot(confusion(FRAUD, np.zeros(500, dtype=bool)), "nothing flagged"),
 }
 
