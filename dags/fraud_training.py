@@ -26,6 +26,12 @@ PARAMS = {
     "seed": Param(0, type="integer", minimum=0, description="Seed of the generator and of the models"),
     "file": Param(None, type=["null", "string"], description="CSV or Parquet, where the source is a file"),
     "column_map": Param(None, type=["null", "string"], description="MAP.toml: our_name = 'their name', and floors"),
+    "as_of": Param(
+        None,
+        type=["null", "string"],
+        format="date-time",
+        description="Where the source is the database: train as it would have been at that moment",
+    ),
     "models": Param(
         MODELS,
         type="array",

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 AMOUNT_MAX: Final = 9_999_999.99
 """Largest amount, in units of the currency.
@@ -252,3 +252,28 @@ class Label(BaseModel):
     is_fraud: bool
     labelled_at: Moment | None = None
     source: Text = "chargeback"
+
+
+class OutcomeReport(BaseModel):
+    """What became of a payment: a score is not its fate.
+
+    `declined` and `challenged` ones did not go through as they were; an `explored` one would have been declined and was
+    let through by chance, `propensity` (0 to 1) being that chance. `decided_at` defaults to the time of arrival.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    transaction_id: Identifier
+    outcome: Outcome
+    propensity: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), BeforeValidator(_no_bool)] | None = None
+    decided_at: Moment | None = None
+    source: Text = "client"
+
+    @model_validator(mode="after")
+    def _propensity_of_explored(self) -> Self:
+        if (self.outcome == "explored") != (self.propensity is not None):
+            raise ValueError(
+                "propensity must come with the outcome explored, and with no other: "
+                f"got {self.propensity} with {self.outcome}"
+            )
+        return self

@@ -7,7 +7,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
-from sentinel_core.schema import Label, Transaction
+from sentinel_core.schema import Label, OutcomeReport, Transaction
 from serving.middleware import OPEN
 from serving.routes_predict import BatchRequest
 from serving.wire import ErrorBody
@@ -54,6 +54,7 @@ def _bodies() -> dict[str, Any]:
         [
             (Transaction, "validation"),
             (Label, "validation"),
+            (OutcomeReport, "validation"),
             (BatchRequest, "validation"),
             (ErrorBody, "serialization"),
         ],

@@ -10,20 +10,22 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from functools import partial
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import ProgrammingError
 
 from sentinel_core.errors import StoreError
-from sentinel_core.schema import Label, Prediction
-from sentinel_core.stores.labels import LabelResult, record_labels
+from sentinel_core.schema import Label, OutcomeReport, Prediction
+from sentinel_core.stores.labels import record_labels
+from sentinel_core.stores.outcomes import record_outcomes
 from sentinel_core.stores.postgres import connected
 from sentinel_core.stores.reading import get_prediction
+from sentinel_core.stores.statements import StatementResult
 from serving.errors import OverloadedError
 
 T = TypeVar("T")
+S = TypeVar("S", Label, OutcomeReport)
 CATCH_UP_SECONDS: Final = 2.0
 """How long a read waits for the recorder where an entry that it asks for may still be in the streams."""
 CALLS_MOST: Final = 64
@@ -71,16 +73,25 @@ class Ledger:
         # In the order of the first answer: a repetition is the same to the byte, wherever it was found.
         return {name: row[_ANSWER.get(name, name)] for name in Prediction.model_fields if name != "cached"}
 
-    async def add_labels(self, labels: Sequence[Label]) -> list[LabelResult]:
+    async def add_labels(self, labels: Sequence[Label]) -> list[StatementResult]:
         """Record labels, return what became of each; transactions that were just answered are waited for."""
-        now = self._clock()
-        results = [LabelResult(label.transaction_id, "unknown_transaction") for label in labels]
+        # The clock is read when the write begins: whoever reads later finds what was recorded by now.
+        return await self._record(labels, lambda given: lambda conn: record_labels(conn, given, now=self._clock()))
+
+    async def add_outcomes(self, outcomes: Sequence[OutcomeReport]) -> list[StatementResult]:
+        """Record outcomes, return what became of each; transactions that were just answered are waited for."""
+        return await self._record(outcomes, lambda given: lambda conn: record_outcomes(conn, given, now=self._clock()))
+
+    async def _record(
+        self, statements: Sequence[S], record: Callable[[Sequence[S]], Callable[[Connection], list[StatementResult]]]
+    ) -> list[StatementResult]:
+        results = [StatementResult(one.transaction_id, "unknown_transaction") for one in statements]
         async for _ in self._while_the_recorder_works():
             open_ = [place for place, result in enumerate(results) if result.status == "unknown_transaction"]
             if not open_:
                 break
-            given = [labels[place] for place in open_]
-            found = await self._run(partial(record_labels, labels=given, now=now))
+            given = [statements[place] for place in open_]
+            found = await self._run(record(given))
             for place, result in zip(open_, found, strict=True):
                 results[place] = result
         return results

@@ -33,6 +33,12 @@ def train(  # noqa: PLR0913 (an option each)
     columns: Annotated[Path | None, typer.Option(help="The file's column map, TOML.")] = None,
     rows: Annotated[int | None, typer.Option(help="Train on so many generated transactions.")] = None,
     from_database: Annotated[bool, typer.Option("--from-database", help="Train on PostgreSQL's transactions.")] = False,
+    as_of: Annotated[
+        str | None, typer.Option(help="With --from-database: as it would have been then, ISO 8601, UTC.")
+    ] = None,
+    recorded_by: Annotated[
+        str | None, typer.Option(help="With --as-of: from what had been recorded by then; the same moment by default.")
+    ] = None,
     model: Annotated[list[str] | None, typer.Option("--models", help="Candidates, all by default.")] = None,
     fraud_rate: Annotated[float, typer.Option(help="Share of fraud among generated transactions.")] = 0.02,
     seed: Annotated[int, typer.Option(help="Of the generator and of the models.")] = 0,
@@ -60,6 +66,8 @@ def train(  # noqa: PLR0913 (an option each)
         seed=seed,
         file=str(data) if data else None,
         column_map=str(columns) if columns else None,
+        as_of=as_of,
+        recorded_by=recorded_by,
     )
     with reporting() as reporter, reporter.step(f"Training on {_named(request)}") as tell:
         outcome = TrainingPipeline(load_settings(), progress=tell).run_on(

@@ -55,6 +55,9 @@ def _show(found: dict[str, Any]) -> None:
     for label in labels:
         verdict = "fraud" if label["is_fraud"] else "legitimate"
         typer.echo(f"  {verdict}, known {label['labelled_at']} by {label['source']}")
+    for outcome in found["outcomes"]:
+        chance = f" (propensity {outcome['propensity']:g})" if outcome["propensity"] is not None else ""
+        typer.echo(f"outcome: {outcome['outcome']}{chance}, {outcome['decided_at']} by {outcome['source']}")
 
 
 def _show_model(found: dict[str, Any]) -> None:

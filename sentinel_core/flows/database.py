@@ -1,10 +1,10 @@
-"""The transactions of PostgreSQL as a frame, each with the label that is known now."""
+"""The transactions of PostgreSQL as a frame, each with the label and the outcome that are known at a moment."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -18,46 +18,62 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = (*REQUEST_COLUMNS, "currency", "outcome", "propensity", "is_fraud", "labelled_at")
+MATURING: Final = ("approved", "explored")
+"""The outcomes of payments that went through: had one been fraud, somebody would have said so."""
+SAID_IN: Final = ("transactions", "prediction_logs", "labels", "outcomes")
+WAIT_SECONDS: Final = 60.0
+"""How long a reader that must be repeatable waits for what is being written as it begins."""
 
 
 def read_transactions(
-    settings: Settings, now: datetime, progress: Progress = silent, *, since: datetime | None = None
+    settings: Settings,
+    as_of: datetime,
+    progress: Progress = silent,
+    *,
+    since: datetime | None = None,
+    recorded_by: datetime | None = None,
 ) -> pd.DataFrame:
-    """Read every transaction that had arrived by `now` (and happened after `since`), in arrival order, canonically.
+    """Read every transaction that had arrived by `as_of` (and happened after `since`), in arrival order, canonically.
 
-    Labels are the latest known at `now`. An unlabelled transaction that was approved matures to legitimate after the
-    label window; a declined or challenged one stays unlabelled for ever. Columns that hold nothing are left out.
+    Labels and outcomes are the latest known at `as_of`; without an outcome the decision that we gave counts. With
+    `recorded_by`, what was recorded later does not count: the frame is what a reader saw then. An unlabelled
+    transaction that was approved or explored matures to legitimate after the label window; a declined or challenged
+    one stays unlabelled for ever, as does one of which nobody knows. Columns that hold nothing are left out.
     Raises `EmptyDataError` where there is none, `StoreError` where PostgreSQL is away.
     """
-    from sentinel_core.stores.postgres import connected, make_engine
+    from sentinel_core.stores.postgres import await_writers, connected, make_engine
     from sentinel_core.stores.reading import read_training_rows
 
     chunks: list[Mapping[str, Any]] = []
     engine = make_engine(settings)
     try:
         with connected(engine) as conn:
-            for chunk in read_training_rows(conn, as_of=now, since=since):
+            if recorded_by is not None:
+                # One of them may say that it recorded before this moment.
+                await_writers(conn, SAID_IN, seconds=WAIT_SECONDS)
+            for chunk in read_training_rows(conn, as_of=as_of, recorded_by=recorded_by, since=since):
                 chunks.append(chunk)
                 progress(f"reading PostgreSQL: {sum(len(c['timestamp']) for c in chunks):,} rows")
     finally:
         engine.dispose()
     if not chunks:
         raise EmptyDataError(
-            "expected transactions in PostgreSQL, found none.",
-            remedy="Load some: sentinel ingest FILE, or send traffic.",
+            f"expected transactions in PostgreSQL, found none{_bounds(as_of, recorded_by)}.",
+            remedy="Load some: sentinel ingest FILE, or send traffic."
+            + (" For a moment before they were loaded, say until when recordings count." if recorded_by else ""),
         )
-    return canonical(_frame(chunks, settings, now))
+    return canonical(_frame(chunks, settings, as_of))
 
 
-def _frame(chunks: Sequence[Mapping[str, Any]], settings: Settings, now: datetime) -> pd.DataFrame:
+def _frame(chunks: Sequence[Mapping[str, Any]], settings: Settings, as_of: datetime) -> pd.DataFrame:
     import pandas as pd
 
-    raw = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in (*COLUMNS, "prediction")}
+    raw = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in COLUMNS}
     matured_at = raw["timestamp"] + np.timedelta64(settings.label_window)
     matures = (
         (raw["is_fraud"] < 0)
-        & ((raw["outcome"] == "approved") | (pd.isna(raw["outcome"]) & (raw["prediction"] == 0)))
-        & (matured_at <= np.datetime64(now.replace(tzinfo=None), "us"))
+        & np.isin(raw["outcome"].astype(str), MATURING)
+        & (matured_at <= np.datetime64(as_of.astimezone(UTC).replace(tzinfo=None), "us"))
     )
     raw["is_fraud"] = np.where(matures, 0, raw["is_fraud"])
     raw["labelled_at"] = np.where(matures, matured_at, raw["labelled_at"])
@@ -66,3 +82,11 @@ def _frame(chunks: Sequence[Mapping[str, Any]], settings: Settings, now: datetim
     for name in ("timestamp", "labelled_at"):
         columns[name] = columns[name].dt.tz_localize("UTC")
     return pd.DataFrame({n: c for n, c in columns.items() if COLUMN[n].required_in_data or c.notna().any()})
+
+
+def _bounds(as_of: datetime, recorded_by: datetime | None) -> str:
+    if recorded_by is None:
+        return ""
+    return (
+        f" that had arrived by {as_of:%Y-%m-%d %H:%M:%S} and had been recorded by {recorded_by:%Y-%m-%d %H:%M:%S} UTC"
+    )

@@ -33,7 +33,8 @@ Arrays = dict[str, NDArray[Any]]
 def load_history(settings: Settings, snapshot: str, *, now: datetime, progress: Progress = silent) -> dict[str, int]:
     """Load a snapshot into PostgreSQL and the online histories; return how many rows were given and new.
 
-    Each event counts as having arrived when it happened. Of the labels only those known at `now` are loaded. All of
+    Each event counts as having arrived when it happened, and as recorded at `now`. Of the labels only those known then
+    are loaded. All of
     PostgreSQL's part is one transaction; loading again changes nothing. Raises `StoreError` where a store is away,
     `DataError` where PostgreSQL refuses a row.
     """
@@ -47,8 +48,8 @@ def load_history(settings: Settings, snapshot: str, *, now: datetime, progress: 
         with connected(engine) as conn:
             progress(f"{len(frame):,} transactions into PostgreSQL")
             columns = _columns(frame, arrivals)
-            transactions = load_transactions(conn, list(columns), _rows(columns))
-            labels = load_labels(conn, _rows(_labels(frame, settings, now, source)))
+            transactions = load_transactions(conn, list(columns), _rows(columns), now=now)
+            labels = load_labels(conn, _rows(_labels(frame, settings, now, source)), now=now)
             # What reads next shall not be planned for the tables as they were before.
             conn.execute(text("ANALYZE transactions, labels"))
         progress(f"{len(frame):,} events into the histories in Redis")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,7 +30,8 @@ class Request:
 
     synthetic: `rows` generated rows, ending at the full hour before now, of which `fraud_rate` are fraud. file: the CSV
     or Parquet at `file`, read through the column map at `column_map`. database: every transaction of PostgreSQL with
-    its label as it is known now.
+    its label as it is known now; or as it was known at `as_of`, from what had been recorded by `recorded_by` (ISO 8601,
+    UTC where they have no zone; `as_of` by default): what was made then is made again, under the same id.
     """
 
     source: str = "synthetic"
@@ -39,6 +40,8 @@ class Request:
     seed: int = 0
     file: str | None = None
     column_map: str | None = None
+    as_of: str | None = None
+    recorded_by: str | None = None
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> Request:
@@ -57,6 +60,11 @@ def make_snapshot(settings: Settings, request: Request, *, now: datetime, progre
             f"expected a source among {', '.join(SOURCES)}, got {request.source!r}."
             f"{did_you_mean(request.source, SOURCES)}",
             remedy="Name one of them.",
+        )
+    if request.source != "database" and (request.as_of or request.recorded_by):
+        raise DataError(
+            f"expected a moment of the past for the source 'database' alone, got one for {request.source!r}.",
+            remedy="Leave as_of and recorded_by out, or name the database.",
         )
     return makers[request.source](settings, request, now, progress).id
 
@@ -91,9 +99,30 @@ def _file(settings: Settings, request: Request, now: datetime, progress: Progres
 
 
 def _database(settings: Settings, request: Request, now: datetime, progress: Progress) -> Snapshot:
-    frame = read_transactions(settings, now, progress)
-    terms = {"profile": "database", "floors": {}, "as_of": now.isoformat()}
+    as_of = _past(request.as_of, "as_of", now)
+    recorded_by = _past(request.recorded_by, "recorded_by", now) if request.recorded_by else as_of
+    frame = read_transactions(settings, as_of, progress, recorded_by=recorded_by)
+    # What the rows depend on besides the tables: with these terms they can be made again.
+    times = {"as_of": as_of.isoformat(), "recorded_by": recorded_by.isoformat()}
+    terms = {"profile": "database", "floors": {}, **times, "label_window_days": settings.label_window_days}
     return _publish(settings, frame, {"kind": "database"}, terms, now)
+
+
+def _past(given: str | None, name: str, now: datetime) -> datetime:
+    if given is None:
+        return now
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError:
+        moment = None
+    if moment is not None:
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    if moment is None or moment > now:
+        raise DataError(
+            f"expected {name} to be a moment up to now ({now.isoformat()}), got {given!r}.",
+            remedy="Write it in ISO 8601, as `sentinel trace --snapshot ID` shows that of a snapshot.",
+        )
+    return moment
 
 
 def _publish(

@@ -15,13 +15,14 @@ from sentinel_core.settings import Settings
 from sentinel_core.stores.gate_attempts import attempt_of
 from sentinel_core.stores.labels import labels_of
 from sentinel_core.stores.model_metrics import known_versions, latest_metrics, models_of_snapshot
+from sentinel_core.stores.outcomes import outcomes_of
 from sentinel_core.stores.postgres import connected, make_engine
 from sentinel_core.stores.prediction_logs import predictions_of
 from sentinel_core.stores.promotions import last_stages, moves_of
 from sentinel_core.stores.reading import get_prediction, near_ids
 
 ANSWER: Final = ("fraud_score", "prediction", "confidence", "model_version", "degraded", "prediction_time_ms")
-DATA: Final = ("rows", "first_timestamp", "last_timestamp", "as_of", "profile", "labels", "created_at")
+DATA: Final = ("rows", "first_timestamp", "last_timestamp", "as_of", "recorded_by", "profile", "labels", "created_at")
 ORIGIN: Final = ("algorithm", "run_id", "bundle_hash", "snapshot", "content_hash", "git_commit")
 
 
@@ -29,8 +30,9 @@ def trace(settings: Settings, transaction_id: str) -> dict[str, Any]:
     """Return everything that is known about a transaction, by PostgreSQL alone.
 
     {"transaction_id", "request", "arrived_at", "source", "answer", "features" (name → value, as logged), "risk_as_of",
-    "model" (version, run, snapshot, commit), "gate" (what it said of the model), "labels" (the one that counts first)};
-    a link that does not exist is None. Raises `DataError` for an unknown id, `StoreError` where PostgreSQL is away.
+    "model" (version, run, snapshot, commit), "gate" (what it said of the model), "labels" (the one that counts first),
+    "outcomes" (the newest first)}; a link that does not exist is None. Raises `DataError` for an unknown id,
+    `StoreError` where PostgreSQL is away.
     """
     engine = make_engine(settings)
     try:
@@ -45,6 +47,7 @@ def trace(settings: Settings, transaction_id: str) -> dict[str, Any]:
             model = _model(conn, row["model_version"])
             gate = _gate(conn, settings, row["model_version"]) if row["model_version"] else None
             labels = labels_of(conn, transaction_id)
+            outcomes = outcomes_of(conn, transaction_id)
     finally:
         engine.dispose()
     scored = row["fraud_score"] is not None
@@ -60,6 +63,7 @@ def trace(settings: Settings, transaction_id: str) -> dict[str, Any]:
         "model": model,
         "gate": gate,
         "labels": labels,
+        "outcomes": outcomes,
     }
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
@@ -42,10 +43,13 @@ class Loaded:
     inserted: int
 
 
-def load_transactions(conn: Connection, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Loaded:
+def load_transactions(
+    conn: Connection, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, now: datetime
+) -> Loaded:
     """Load transactions with source `ingested`; one that is there already, under the same id, stays as it is.
 
-    `columns` names the values of each row, out of `TRANSACTION_COLUMNS`; None and '' are null; times carry a zone.
+    They count as recorded at `now`. `columns` names the values of each row, out of `TRANSACTION_COLUMNS`; None and ''
+    are null; times carry a zone.
     Raises `DataError` where a column is unknown or missing, or PostgreSQL refuses a row: then none is loaded.
     """
     unknown = sorted(set(columns) - set(TRANSACTION_COLUMNS))
@@ -62,30 +66,37 @@ def load_transactions(conn: Connection, columns: Sequence[str], rows: Iterable[S
         "transactions",
         columns,
         rows,
-        f"INSERT INTO transactions ({names}, source) SELECT {names}, 'ingested' FROM incoming "  # noqa: S608
-        "ON CONFLICT (transaction_id) DO NOTHING",
+        f"INSERT INTO transactions ({names}, source, created_at) "  # noqa: S608
+        f"SELECT {names}, 'ingested', CAST(:now AS timestamptz) FROM incoming ON CONFLICT (transaction_id) DO NOTHING",
+        now,
     )
 
 
-def load_labels(conn: Connection, rows: Iterable[Sequence[Any]]) -> Loaded:
+def load_labels(conn: Connection, rows: Iterable[Sequence[Any]], *, now: datetime) -> Loaded:
     """Load labels, rows of (transaction_id, is_fraud, labelled_at, source); one that is there already changes nothing.
 
-    Raises `DataError` where PostgreSQL refuses a row, such as a label of an unknown transaction: then none is loaded.
+    They count as recorded at `now`. Raises `DataError` where PostgreSQL refuses a row, such as a label of an unknown
+    transaction: then none is loaded.
     """
     columns = ("transaction_id", "is_fraud", "labelled_at", "source")
     names = ", ".join(columns)
-    insert = f"INSERT INTO labels ({names}) SELECT {names} FROM incoming ON CONFLICT DO NOTHING"  # noqa: S608
-    return _load(conn, "labels", columns, rows, insert)
+    insert = (
+        f"INSERT INTO labels ({names}, created_at) SELECT {names}, CAST(:now AS timestamptz) FROM incoming "  # noqa: S608
+        "ON CONFLICT DO NOTHING"
+    )
+    return _load(conn, "labels", columns, rows, insert, now)
 
 
-def _load(conn: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], insert: str) -> Loaded:
+def _load(
+    conn: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], insert: str, now: datetime
+) -> Loaded:
     """COPY into a temporary table of the same types, then insert from it: COPY alone cannot pass over a known row."""
     names = ", ".join(columns)
     try:
         with conn.begin_nested():
             conn.execute(text(f"CREATE TEMP TABLE incoming ON COMMIT DROP AS SELECT {names} FROM {table} LIMIT 0"))  # noqa: S608
             given = _copy(conn, names, rows)
-            inserted = conn.execute(text(insert)).rowcount
+            inserted = conn.execute(text(insert), {"now": now}).rowcount
             conn.execute(text("DROP TABLE incoming"))
     except DBAPIError as error:
         raise _refused(table, error.orig) from error

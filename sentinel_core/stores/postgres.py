@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,16 @@ from sentinel_core.settings import Settings
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 0x53454E54494E454C  # "SENTINEL": two processes that migrate at once take turns
+_PAUSE_SECONDS: Final = 0.02
+# Whoever has written to a table holds this lock on it until the end of the transaction.
+_WRITERS: Final = text(
+    """
+    SELECT virtualtransaction FROM pg_locks
+    WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND granted AND pid <> pg_backend_pid()
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND relation = ANY(CAST(CAST(:tables AS text[]) AS regclass[]))
+    """
+)
 _DATABASE_EXISTS: Final = ("42P04", "23505")  # duplicate_database; two CREATE DATABASE that race
 
 
@@ -51,6 +62,27 @@ def connected(engine: Engine) -> Iterator[Connection]:
         if error.connection_invalidated:
             raise _away(engine.url.render_as_string(hide_password=True), error) from error
         raise
+
+
+def await_writers(conn: Connection, tables: Sequence[str], *, seconds: float) -> None:
+    """Wait until every write to these tables that is open now has ended: what it recorded is seen by what reads next.
+
+    Nobody is kept waiting for it. Raises `StoreError` where one is still open after `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    begun = _writers(conn, tables)
+    while begun := begun & _writers(conn, tables):
+        if time.monotonic() >= deadline:
+            raise StoreError(
+                f"expected the writes to {', '.join(tables)} that were open to end within {seconds:g} s, "
+                f"and {len(begun)} did not.",
+                remedy="Wait for the load that is under way (pg_stat_activity names it), and try again.",
+            )
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _writers(conn: Connection, tables: Sequence[str]) -> set[str]:
+    return set(conn.execute(_WRITERS, {"tables": list(tables)}).scalars())
 
 
 def take_turns(conn: Connection, what: str) -> None:

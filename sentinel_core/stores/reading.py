@@ -12,7 +12,8 @@ from sqlalchemy import Connection, text
 
 from sentinel_core.features.entities import TOUCHED
 from sentinel_core.schema import REQUEST_COLUMNS
-from sentinel_core.stores.labels import LATEST
+from sentinel_core.stores import labels, outcomes
+from sentinel_core.stores.statements import RECORDED_BY
 
 Columns = dict[str, NDArray[Any]]
 """Equally long arrays by column name; a null is None in object arrays and NaN or NaT elsewhere."""
@@ -79,6 +80,7 @@ def read_training_rows(
     conn: Connection,
     *,
     as_of: datetime,
+    recorded_by: datetime | None = None,
     since: datetime | None = None,
     prefix: str = "",
     vectors: bool = False,
@@ -87,28 +89,35 @@ def read_training_rows(
     """Yield transactions that had arrived by `as_of`, in arrival order, as chunks of columns.
 
     Rows are those with `timestamp` in (since, as_of] whose id begins with `prefix`; `is_fraud` and `labelled_at` are
-    the latest label known then. Text and ids are object arrays, times datetime64[us] in UTC, `amount` float64;
-    `is_fraud`, `prediction` and `degraded` are int8, -1 where unknown. With `vectors`, `features` holds what was
-    logged, a list or None, `feature_set_id`, `risk_as_of` say under which definitions and risk table, and
-    `device_arrival`, `address_arrival`, `merchant_arrival` (int64, -1 where nothing was noted) and `noted_us` (a dict
-    or None) what its entities noted.
+    the latest label known then, `outcome` and `propensity` what had become of the payment by then (`outcomes.OUTCOME`).
+    With `recorded_by`, what was recorded later is not there: both times together give what a reader saw then. An answer
+    that was given later than `as_of` does not count; of answers there is no time of recording.
+
+    Text and ids are object arrays, times datetime64[us] in UTC, `amount` float64; `is_fraud`, `prediction` and
+    `degraded` are int8, -1 where unknown. With `vectors`, `features` holds what was logged, a list or None,
+    `feature_set_id`, `risk_as_of` say under which definitions and risk table, and `device_arrival`, `address_arrival`,
+    `merchant_arrival` (int64, -1 where nothing was noted) and `noted_us` (a dict or None) what its entities noted.
     """
     # Guessing few rows, the planner would compare each with every label: minutes instead of a second.
     conn.execute(text("SET LOCAL enable_nestloop = off"))
-    values = {"as_of": as_of, "since": since} | ({"prefix": prefix} if prefix else {})
+    values = {"as_of": as_of, "recorded_by": recorded_by, "since": since} | ({"prefix": prefix} if prefix else {})
     yield from _chunks(conn, _training_query(vectors=vectors, prefixed=bool(prefix)), values, chunk_rows)
 
 
-def read_labels(conn: Connection, *, as_of: datetime, chunk_rows: int = 50_000) -> Iterator[Columns]:
+def read_labels(
+    conn: Connection, *, as_of: datetime, recorded_by: datetime | None = None, chunk_rows: int = 50_000
+) -> Iterator[Columns]:
     """Yield every label known by `as_of`, superseded ones too, as chunks of columns, in the order of recording.
+
+    With `recorded_by`, those that were recorded later are left out.
 
     Columns: transaction_id and source (object), is_fraud (int8), labelled_at (datetime64[us], UTC).
     """
     query = text(
         f"SELECT transaction_id, is_fraud, {_MICROS.format(column='labelled_at')} AS labelled_at, source "  # noqa: S608
-        "FROM labels WHERE labelled_at <= :as_of ORDER BY id"
+        f"FROM labels WHERE labelled_at <= :as_of AND {RECORDED_BY} ORDER BY id"
     )
-    yield from _chunks(conn, query, {"as_of": as_of}, chunk_rows)
+    yield from _chunks(conn, query, {"as_of": as_of, "recorded_by": recorded_by}, chunk_rows)
 
 
 def _chunks(conn: Connection, query: Any, values: dict[str, Any], chunk_rows: int) -> Iterator[Columns]:
@@ -120,30 +129,36 @@ def _chunks(conn: Connection, query: Any, values: dict[str, Any], chunk_rows: in
 
 
 def _training_query(*, vectors: bool, prefixed: bool) -> Any:
-    plain = [*REQUEST_COLUMNS, "currency", "outcome", "propensity", "arrived_at", "user_arrival", "late", "source"]
-    plain += ["fraud_score", "model_version"]
-    plain += ["features", "feature_set_id", "risk_as_of", *_STAMPS, "noted_us"] if vectors else []
-    columns = [
-        f"{_MICROS.format(column=f't.{name}')} AS {name}"
-        if name in _TIMES
-        else f"CAST(t.{name} AS double precision) AS {name}"
-        if name == "amount"
-        else f"t.{name}"
-        for name in plain
-    ]
+    plain = [*REQUEST_COLUMNS, "currency", "arrived_at", "user_arrival", "late", "source"]
+    plain += [*_STAMPS, "noted_us"] if vectors else []
+    answered = ["fraud_score", "model_version", *(("features", "feature_set_id", "risk_as_of") if vectors else ())]
+    columns = [f"{_selected(f't.{name}')} AS {name}" for name in plain]
+    # Of an answer that was not given yet nothing is known, though the row holds it by now.
+    columns += [f"CASE WHEN p.event_id IS NOT NULL THEN {_selected(f't.{name}')} END AS {name}" for name in answered]
     return text(
         f"""
         SELECT {", ".join(columns)}, p.prediction, p.degraded,
+               {outcomes.OUTCOME} AS outcome,
+               CASE {outcomes.OUTCOME} WHEN 'explored' THEN COALESCE(o.propensity, t.propensity) END AS propensity,
                l.is_fraud, {_MICROS.format(column="l.labelled_at")} AS labelled_at, l.source AS label_source
         FROM transactions AS t
-        LEFT JOIN prediction_logs AS p ON p.transaction_id = t.transaction_id AND NOT p.cache_hit
-        LEFT JOIN ({LATEST}) AS l ON l.transaction_id = t.transaction_id
-        WHERE t.arrived_at <= :as_of AND t.timestamp <= :as_of
+        LEFT JOIN prediction_logs AS p
+            ON p.transaction_id = t.transaction_id AND NOT p.cache_hit AND p.created_at <= :as_of
+        LEFT JOIN ({labels.LATEST}) AS l ON l.transaction_id = t.transaction_id
+        LEFT JOIN ({outcomes.LATEST}) AS o ON o.transaction_id = t.transaction_id
+        WHERE t.arrived_at <= :as_of AND t.timestamp <= :as_of AND t.{RECORDED_BY}
           AND (CAST(:since AS timestamptz) IS NULL OR t.timestamp > :since)
           {"AND starts_with(t.transaction_id, :prefix)" if prefixed else ""}
         ORDER BY COALESCE(t.user_arrival, {_MICROS.format(column="t.arrived_at")}), t.transaction_id
         """  # noqa: S608 (names of our own columns)
     )
+
+
+def _selected(column: str) -> str:
+    name = column.rpartition(".")[2]
+    if name in _TIMES:
+        return _MICROS.format(column=column)
+    return f"CAST({column} AS double precision)" if name == "amount" else column
 
 
 def _column(name: str, values: tuple[Any, ...]) -> NDArray[Any]:

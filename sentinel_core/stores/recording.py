@@ -53,9 +53,9 @@ class _Unit:
 def write_batch(conn: Connection, events: Sequence[StreamEvent], *, now: datetime) -> WriteResult:
     """Write a batch within the caller's transaction; acknowledge `done` after it is committed.
 
-    Writing any part of it again, alone or in another batch, changes nothing. An answer whose transaction is
-    not there yet (another consumer holds it) is deferred, and dead after `PATIENCE`. Errors that do not come from
-    the rows, such as a lost connection, are raised: then nothing of the batch was written.
+    `now` is when it counts as recorded. Writing any part of it again, alone or in another batch, changes nothing. An
+    answer whose transaction is not there yet (another consumer holds it) is deferred, and dead after `PATIENCE`. Errors
+    that do not come from the rows, such as a lost connection, are raised: then nothing of the batch was written.
     """
     writer = _Writer(conn, now)
     writer.write(_units(event for event in events if event.kind in ("accepted", "answered")))
@@ -128,7 +128,7 @@ class _Writer:
         together = [unit.answered for unit in units if unit.accepted is not None and unit.answered is not None]
         alone = [unit.answered for unit in units if unit.accepted is None and unit.answered is not None]
         if accepted:
-            insert_accepted(self._conn, [e.body for e in accepted], [e.body for e in together])
+            insert_accepted(self._conn, [e.body for e in accepted], [e.body for e in together], now=self._now)
         known = self._payloads(e.transaction_id for e in (*accepted, *alone))
         buried = [(e, _CONFLICT) for e in (*accepted, *together, *alone) if _differs(e, known)]
         missing = [e for e in alone if e.transaction_id not in known]

@@ -7,6 +7,7 @@ PostgreSQL unpacks a whole batch in one statement, which is several times faster
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, Dialect, text
@@ -44,9 +45,9 @@ _SAME_PAYLOAD: Final = "(t.payload_hash IS NULL OR t.payload_hash = {other}.payl
 
 _INSERT: Final = text(
     f"""
-    INSERT INTO transactions AS t ({", ".join(_ACCEPTED)}, user_arrival, {", ".join((*_ANSWER, *_NOTED))})
+    INSERT INTO transactions AS t ({", ".join(_ACCEPTED)}, user_arrival, created_at, {", ".join((*_ANSWER, *_NOTED))})
     SELECT {", ".join(_ACCEPTED_VALUES.get(n, f"a.{n}") for n in _ACCEPTED)},
-           CAST(a.arrival ->> 'user' AS bigint), {_ANSWER_VALUES}, {", ".join(_NOTED_VALUES)}
+           CAST(a.arrival ->> 'user' AS bigint), CAST(:now AS timestamptz), {_ANSWER_VALUES}, {", ".join(_NOTED_VALUES)}
     FROM json_to_recordset(CAST(:accepted AS json)) AS a ({_ACCEPTED_ROW})
     LEFT JOIN json_to_recordset(CAST(:answered AS json)) AS p ({_ANSWERED_ROW})
         ON p.transaction_id = a.transaction_id AND p.payload_hash IS NOT DISTINCT FROM a.payload_hash
@@ -70,14 +71,16 @@ _FILL: Final = text(
 )
 
 
-def insert_accepted(conn: Connection, accepted: Sequence[bytes], answered: Sequence[bytes] = ()) -> None:
-    """Insert transactions from the bodies of `accepted` entries, with the answers that came along.
+def insert_accepted(
+    conn: Connection, accepted: Sequence[bytes], answered: Sequence[bytes] = (), *, now: datetime
+) -> None:
+    """Insert transactions from the bodies of `accepted` entries, with the answers that came along; recorded at `now`.
 
     Each transaction_id may occur once in `accepted` and once in `answered`. A row that is there keeps what it
     says: only a missing payload hash, arrival number and answer are filled in, and only under the same payload. Answers
     without a row among `accepted` are left alone: `fill_answers` is for them.
     """
-    conn.execute(_INSERT, {"accepted": _array(accepted), "answered": _array(answered)})
+    conn.execute(_INSERT, {"accepted": _array(accepted), "answered": _array(answered), "now": now})
 
 
 def fill_answers(conn: Connection, answered: Sequence[bytes]) -> None:

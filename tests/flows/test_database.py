@@ -28,10 +28,11 @@ def load(engine: Engine) -> None:
         ("later", "v", "6.60", "m", RECENTLY, NOW + timedelta(days=1), None),
     ]
     with engine.begin() as conn:
-        load_transactions(conn, columns, rows)
+        load_transactions(conn, columns, rows, now=NOW)
         load_labels(
             conn,
             [("fraud", True, RECENTLY, "review"), ("fresh", True, NOW + timedelta(days=1), "chargeback")],
+            now=NOW,
         )
 
 

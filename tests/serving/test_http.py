@@ -203,6 +203,23 @@ def test_labels_come_one_by_one_or_in_lists_and_say_what_became_of_each(service:
     assert (detail["index"], detail["field"]) == (1, "transaction_id")
 
 
+def test_outcomes_come_one_by_one_or_in_lists_and_say_what_became_of_each(service: Service) -> None:
+    name = secrets.token_hex(8)
+    service.predict(payload(transaction_id=name))
+    known = {"transaction_id": name, "outcome": "explored", "propensity": 0.1}
+    unknown = {"transaction_id": secrets.token_hex(8), "outcome": "declined"}
+    one = service.http.post("/api/v1/outcomes", json=known)
+    assert one.status_code == 200
+    assert one.json() == {"results": [{"transaction_id": name, "status": 201, "result": "recorded"}], "recorded": 1}
+    many = service.http.post("/api/v1/outcomes", json=[unknown, known]).json()
+    assert [item["status"] for item in many["results"]] == [404, 200]
+    error(service.http.post("/api/v1/outcomes", json=unknown), 404, "unknown_transaction")
+    wrong = [{**known, "propensity": None}, {**unknown, "propensity": 0.1}, {**known, "propensity": 0}]
+    details = error(service.http.post("/api/v1/outcomes", json=wrong), 422, "validation_error")
+    assert [detail["index"] for detail in details] == [0, 1, 2]
+    assert "propensity must come with the outcome explored" in details[0]["message"]
+
+
 def test_model_info_describes_the_model(service: Service) -> None:
     info = service.http.get("/api/v1/model/info").json()
     assert info["model_version"] == VERSION

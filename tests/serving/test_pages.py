@@ -59,6 +59,7 @@ def test_the_description_covers_the_routes_and_the_bodies(service: Service) -> N
         "/api/v1/predict",
         "/api/v1/predict/batch",
         "/api/v1/labels",
+        "/api/v1/outcomes",
         "/api/v1/predictions/{transaction_id}",
         "/api/v1/model/info",
         "/api/v1/monitoring/metrics",

@@ -40,9 +40,9 @@ def test_history_is_loaded_once(engine: Engine) -> None:
     with engine.begin() as conn:
         write_batch(conn, [accepted_event("b")], now=NOW)
         rows = [row("a", location := 'q"uo,te\\N\n'), row("b", location), row("c")]
-        assert load_transactions(conn, COLUMNS, rows) == Loaded(given=3, inserted=2)
-        assert load_transactions(conn, COLUMNS, iter(rows)) == Loaded(given=3, inserted=0)
-        assert load_transactions(conn, COLUMNS, []) == Loaded(given=0, inserted=0)
+        assert load_transactions(conn, COLUMNS, rows, now=NOW) == Loaded(given=3, inserted=2)
+        assert load_transactions(conn, COLUMNS, iter(rows), now=NOW) == Loaded(given=3, inserted=0)
+        assert load_transactions(conn, COLUMNS, [], now=NOW) == Loaded(given=0, inserted=0)
         found = get_prediction(conn, "a")
         kept = get_prediction(conn, "b")
         assert get_prediction(conn, "nobody") is None
@@ -67,30 +67,29 @@ def test_history_is_loaded_once(engine: Engine) -> None:
 def test_a_refused_row_leaves_nothing_half_loaded(engine: Engine, wrong: dict[str, Any], message: str) -> None:
     with engine.begin() as conn:
         with pytest.raises(DataError, match=rf"(?s)table transactions.*{message}.*None was loaded.*sentinel validate"):
-            load_transactions(conn, COLUMNS, [row("a"), row("b", **wrong)])
-        assert load_transactions(conn, COLUMNS, [row("a")]) == Loaded(1, 1)
+            load_transactions(conn, COLUMNS, [row("a"), row("b", **wrong)], now=NOW)
+        assert load_transactions(conn, COLUMNS, [row("a")], now=NOW) == Loaded(1, 1)
 
 
 def test_columns_are_checked_before_anything_is_loaded(engine: Engine) -> None:
     with engine.begin() as conn, pytest.raises(DataError, match=r"missing: arrived_at, user_id, unknown: colour\."):
-        load_transactions(conn, ("transaction_id", "amount", "merchant_id", "timestamp", "colour"), [])
+        load_transactions(conn, ("transaction_id", "amount", "merchant_id", "timestamp", "colour"), [], now=NOW)
 
 
 def test_labels_are_loaded_once_and_only_of_known_transactions(engine: Engine) -> None:
     with engine.begin() as conn:
-        load_transactions(conn, COLUMNS, [row("a"), row("b")])
+        load_transactions(conn, COLUMNS, [row("a"), row("b")], now=NOW)
         rows = [("a", True, NOW, "file"), ("b", False, NOW, "file"), ("a", True, NOW, "file")]
-        assert load_labels(conn, rows) == Loaded(given=3, inserted=2)
-        assert load_labels(conn, rows) == Loaded(given=3, inserted=0)
+        assert load_labels(conn, rows, now=NOW) == Loaded(given=3, inserted=2)
+        assert load_labels(conn, rows, now=NOW) == Loaded(given=3, inserted=0)
         with pytest.raises(DataError, match=r"table labels.*\(nobody\) is not present"):
-            load_labels(conn, [("nobody", True, NOW, "file")])
+            load_labels(conn, [("nobody", True, NOW, "file")], now=NOW)
 
 
 def test_training_rows_come_in_arrival_order_with_what_was_known(engine: Engine) -> None:
     with engine.begin() as conn:
-        load_transactions(
-            conn, COLUMNS, [row("c", hours=-1), row("a", hours=-3), row("b", hours=-2), row("z", hours=1)]
-        )
+        rows = [row("c", hours=-1), row("a", hours=-3), row("b", hours=-2), row("z", hours=1)]
+        load_transactions(conn, COLUMNS, rows, now=NOW)
         write_batch(conn, [accepted_event("live"), answered_event("live", answer={"prediction": True})], now=NOW)
         known = [
             Label(transaction_id="a", is_fraud=False, labelled_at=NOW - DAY),
@@ -98,23 +97,24 @@ def test_training_rows_come_in_arrival_order_with_what_was_known(engine: Engine)
             Label(transaction_id="b", is_fraud=True, labelled_at=NOW + DAY),
         ]
         record_labels(conn, known, now=NOW)
-        rows = together(read_training_rows(conn, as_of=NOW, vectors=True, chunk_rows=2))
+        found = together(read_training_rows(conn, as_of=NOW, vectors=True, chunk_rows=2))
         later = together(read_training_rows(conn, as_of=NOW + DAY, since=NOW - timedelta(hours=2)))
         labels = together(read_labels(conn, as_of=NOW, chunk_rows=1))
-    assert rows["transaction_id"].tolist() == ["a", "b", "c", "live"]
-    assert rows["is_fraud"].tolist() == [1, -1, -1, -1]
-    assert rows["is_fraud"].dtype == rows["prediction"].dtype == np.int8
-    assert rows["labelled_at"][0] == np.datetime64(NOW.replace(tzinfo=None), "us")
-    assert np.isnat(rows["labelled_at"][1])
-    assert rows["amount"].tolist() == [12.34] * 4
-    assert rows["timestamp"].dtype == "datetime64[us]"
-    assert rows["source"].tolist() == ["ingested"] * 3 + ["live"]
-    assert rows["prediction"].tolist() == [-1, -1, -1, 1]
-    assert rows["degraded"].tolist() == [-1, -1, -1, 0]
-    assert rows["device_id"].tolist() == [None] * 3 + ["d1"]
-    assert np.isnan(rows["latitude"][0])
-    assert rows["features"][3] == [float(np.float32(0.1)), 2.0]
-    assert rows["feature_set_id"].tolist() == [None] * 3 + ["set-1"]
+    assert found["transaction_id"].tolist() == ["a", "b", "c", "live"]
+    assert found["is_fraud"].tolist() == [1, -1, -1, -1]
+    assert found["is_fraud"].dtype == found["prediction"].dtype == np.int8
+    assert found["labelled_at"][0] == np.datetime64(NOW.replace(tzinfo=None), "us")
+    assert np.isnat(found["labelled_at"][1])
+    assert found["amount"].tolist() == [12.34] * 4
+    assert found["timestamp"].dtype == "datetime64[us]"
+    assert found["source"].tolist() == ["ingested"] * 3 + ["live"]
+    assert found["prediction"].tolist() == [-1, -1, -1, 1]
+    assert found["degraded"].tolist() == [-1, -1, -1, 0]
+    assert found["outcome"].tolist() == [None, None, None, "declined"]
+    assert found["device_id"].tolist() == [None] * 3 + ["d1"]
+    assert np.isnan(found["latitude"][0])
+    assert found["features"][3] == [float(np.float32(0.1)), 2.0]
+    assert found["feature_set_id"].tolist() == [None] * 3 + ["set-1"]
     assert later["transaction_id"].tolist() == ["c", "z", "live"]
     assert "features" not in later
     assert labels["is_fraud"].tolist() == [0, 1]
@@ -134,7 +134,9 @@ def test_a_lost_redis_is_rebuilt_from_postgresql(engine: Engine, settings: Setti
         body=late.body.replace(b'"late":false', b'"late":true'),
     )
     with engine.begin() as conn:
-        load_transactions(conn, COLUMNS, [row("a", hours=-2), row("b", hours=-1), row("x", "other", hours=-700)])
+        load_transactions(
+            conn, COLUMNS, [row("a", hours=-2), row("b", hours=-1), row("x", "other", hours=-700)], now=NOW
+        )
         write_batch(conn, [accepted_event("live", 7), late], now=NOW)
         done = rebuild_histories(conn, redis_client, settings)
         again = rebuild_histories(conn, redis_client, settings, since=NOW - 2 * DAY)

@@ -103,7 +103,7 @@ def test_cached_answers_are_logged_beside_the_first(engine: Engine) -> None:
 def test_history_that_came_from_a_file_can_be_scored_later(engine: Engine) -> None:
     columns = ("transaction_id", "user_id", "amount", "merchant_id", "timestamp", "arrived_at")
     with engine.begin() as conn:
-        load_transactions(conn, columns, [("a", "u", "12.34", "m1", NOW, NOW)])
+        load_transactions(conn, columns, [("a", "u", "12.34", "m1", NOW, NOW)], now=NOW)
     write(engine, [accepted_event("a", 5), answered_event("a", 5)])
     assert rows(engine, "SELECT source, fraud_score, user_arrival, payload_hash IS NULL FROM transactions") == [
         ("ingested", 0.25, 1005, False)
