@@ -224,7 +224,9 @@ class Prediction(BaseModel):
     """The answer to one transaction.
 
     `fraud_score` is a calibrated probability from 0 to 1; `prediction` is true where it
-    reaches the model's threshold; `inference_time_ms` is the time spent in this service.
+    reaches the model's threshold; `inference_time_ms` is the time spent in this service. `explored`
+    is true, and only then there, where the transaction is to be let through all the same: a small
+    random share of what is declined, off unless SENTINEL_EXPLORE_SHARE is set.
     """
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
@@ -237,6 +239,7 @@ class Prediction(BaseModel):
     inference_time_ms: float
     cached: bool = False
     degraded: bool = False
+    explored: bool = Field(False, exclude_if=lambda explored: not explored)
 
 
 class Label(BaseModel):

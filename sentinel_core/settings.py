@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     airflow_jwt_secret: str | None = Field(None, repr=False)
     airflow_secret_key: str | None = Field(None, repr=False)
     airflow_fernet_key: str | None = Field(None, repr=False)
+    explore_key: str | None = Field(None, repr=False)
     api_key: str | None = Field(None, repr=False)
     api_workers: int = Field(0, validation_alias=_named("API_WORKERS"), ge=0, le=256)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias=_named("LOG_LEVEL"))
@@ -81,6 +82,7 @@ class Settings(BaseSettings):
     cost_loss: float = Field(1.0, ge=0)
     cost_fee: float = Field(15.0, ge=0)
     cost_false_alarm: float = Field(10.0, gt=0)
+    explore_share: float = Field(0.0, ge=0, le=0.2)
     gate_latency_ms: float = Field(5.0, gt=0)
     model_name: str = "fraud_detector"
     bundle: Path | None = None

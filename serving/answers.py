@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from sentinel_core.schema import Confidence
+from sentinel_core.schema import Confidence, Outcome
 
 
 class Answer(BaseModel):
@@ -88,6 +88,7 @@ class StoredAnswer(Answer):
     model_version: str
     variant: str | None
     degraded: bool | None
+    explored: bool
     inference_time_ms: float | None
     answered_at: datetime | None
     risk_as_of: datetime | None
@@ -118,13 +119,19 @@ class Explained(Answer):
 
 
 class StoredPrediction(Explained):
-    """A transaction, the answer to it, its features by name, its label and the reasons; null what there is not."""
+    """A transaction, the answer to it, its features by name, its label and the reasons; null what there is not.
+
+    `outcome` is what became of the payment: what was reported, else the decision given; `propensity` is there where it
+    was explored.
+    """
 
     transaction_id: str
     transaction: dict[str, Any]
     prediction: StoredAnswer | None
     features: dict[str, float] | None
     label: StoredLabel | None
+    outcome: Outcome | None
+    propensity: float | None
 
 
 class Window(Answer):

@@ -83,11 +83,13 @@ def commit_request(
     risk_as_of: str | None,
     answered_at: str,
     recorded: RecordReply,
+    share: float,
 ) -> CommitRequest:
     """Return what `HotStore.commit` takes: the client's answer and the body of the `answered` entry.
 
     `answer` holds the fields of a `Prediction`, `vector` is one row in catalogue order, `risk_as_of` the midnight of
-    its risk table, `recorded` what the store noted of the transaction; times are ISO 8601.
+    its risk table, `recorded` what the store noted of the transaction, `share` the propensity of explored ones; times
+    are ISO 8601.
     """
     answered: Answered = {
         "event_id": event_id(item.transaction_id),
@@ -106,6 +108,8 @@ def commit_request(
         "answered_at": answered_at,
         **noted_by(recorded.touches, recorded.time),  # type: ignore[typeddict-item]
     }
+    if answer.get("explored"):
+        answered["propensity"] = share
     return CommitRequest(item.transaction_id, item.transaction.user_id, item.payload_hash, answer, answered)
 
 

@@ -34,6 +34,8 @@ _THREADS: Final = 4
 _PAUSE_SECONDS: Final = 0.05
 _ANSWER: Final = {"inference_time_ms": "prediction_time_ms"}
 """The fields of a `Prediction` whose column has another name."""
+_SOMETIMES: Final = ("cached", "explored")
+"""Those that a stored answer has not, or only where they are true."""
 
 
 class Ledger:
@@ -71,7 +73,9 @@ class Ledger:
         if row is None or row["fraud_score"] is None or row["prediction"] is None:
             return None
         # In the order of the first answer: a repetition is the same to the byte, wherever it was found.
-        return {name: row[_ANSWER.get(name, name)] for name in Prediction.model_fields if name != "cached"}
+        named = (name for name in Prediction.model_fields if name not in _SOMETIMES)
+        answer = {name: row[_ANSWER.get(name, name)] for name in named}
+        return {**answer, "explored": True} if row["explored"] else answer
 
     async def add_labels(self, labels: Sequence[Label]) -> list[StatementResult]:
         """Record labels, return what became of each; transactions that were just answered are waited for."""

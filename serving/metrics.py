@@ -70,6 +70,12 @@ class Metrics:
             ["model_version", "prediction"],
             registry=self.registry,
         )
+        self.explored = Counter(
+            "sentinel_explored",
+            "Transactions that the model declined and that were let through at random",
+            ["model_version"],
+            registry=self.registry,
+        )
         self.cache_hits = Counter(
             "sentinel_cache_hits", "Transactions answered from a stored answer", registry=self.registry
         )

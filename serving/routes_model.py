@@ -17,7 +17,17 @@ from serving.wire import ErrorBody, answer
 HIDDEN: Final = frozenset({"ip_address", "card_last_four", "payload_hash"})
 """Columns that leave the database by `sentinel trace` alone."""
 _VECTOR: Final = ("features", "feature_set", "feature_set_id", "risk_as_of")
-_ANSWER: Final = ("event_id", "fraud_score", "prediction", "confidence", "model_version", "variant", "degraded")
+_ANSWER: Final = (
+    "event_id",
+    "fraud_score",
+    "prediction",
+    "confidence",
+    "model_version",
+    "variant",
+    "degraded",
+    "explored",
+)
+_OUTCOME: Final = ("outcome", "propensity", "known_outcome", "known_propensity")
 _LABEL: Final = ("is_fraud", "labelled_at", "label_source")
 
 router = APIRouter(prefix="/api/v1", tags=["model"])
@@ -51,7 +61,7 @@ async def stored_prediction(request: Request, transaction_id: str) -> Response:
 
 def describe(row: Mapping[str, Any]) -> dict[str, Any]:
     """Arrange a row of `get_prediction` as the route's answer; a prediction or label that there is not is null."""
-    apart = {*HIDDEN, *_VECTOR, *_ANSWER, *_LABEL, "prediction_time_ms", "answered_at"}
+    apart = {*HIDDEN, *_VECTOR, *_ANSWER, *_LABEL, *_OUTCOME, "prediction_time_ms", "answered_at"}
     names = [feature["name"] for feature in row["feature_set"] or ()]
     vector = row["features"]
     scored = None
@@ -70,6 +80,8 @@ def describe(row: Mapping[str, Any]) -> dict[str, Any]:
         "prediction": scored,
         "features": dict(zip(names, vector, strict=True)) if vector is not None and names else None,
         "label": label,
+        "outcome": row["known_outcome"],
+        "propensity": row["known_propensity"] if row["known_outcome"] == "explored" else None,
     }
 
 

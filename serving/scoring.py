@@ -38,6 +38,7 @@ from sentinel_core.stores.redis_store import (
 from serving.batcher import MicroBatcher
 from serving.errors import DeadlineError, FutureEventsError
 from serving.events import categories, commit_request, record_requests, to_events, touches_of
+from serving.exploration import Exploration
 from serving.fallback import Fallback
 from serving.identity import Identified, identify
 from serving.logs import get_logger
@@ -95,6 +96,7 @@ class Scorer:
         self._models = models
         self._metrics = metrics
         self._fallback = fallback
+        self._exploration = Exploration.of(settings)
         self._risk = risk
         self._past = past
         self._clock = clock
@@ -296,30 +298,33 @@ class Scorer:
         # One table serves a batch.
         as_of = int(vectors.risk_as_of[0])
         risk_as_of = from_micros(as_of).isoformat() if as_of else None
-        return [
-            commit_request(
-                item.identified,
-                model.predict(
-                    item.identified.transaction_id,
-                    cents,
-                    score,
-                    (finished - item.started) * 1000,
-                    degraded=degraded,
-                ),
-                vector=vector,
-                catalogue=self._catalogue,
-                risk_as_of=risk_as_of,
-                answered_at=answered_at,
-                recorded=reply,
+        commits = []
+        for (item, _, reply), cents, score, vector in zip(
+            recorded, events.cents.tolist(), scores.tolist(), vectors.values, strict=True
+        ):
+            name, milliseconds = item.identified.transaction_id, (finished - item.started) * 1000
+            answer = model.predict(name, cents, score, milliseconds, degraded=degraded)
+            if answer["prediction"] and self._exploration.lets_through(name):
+                answer["explored"] = True
+            commits.append(
+                commit_request(
+                    item.identified,
+                    answer,
+                    vector=vector,
+                    catalogue=self._catalogue,
+                    risk_as_of=risk_as_of,
+                    answered_at=answered_at,
+                    recorded=reply,
+                    share=self._exploration.share,
+                )
             )
-            for (item, _, reply), cents, score, vector in zip(
-                recorded, events.cents.tolist(), scores.tolist(), vectors.values, strict=True
-            )
-        ]
+        return commits
 
     def _reply(self, reply: CommitReply) -> dict[str, Any]:
         if not reply.first:
             return self._cached(reply.answer)
         answer = reply.answer
         self._metrics.predictions.labels(answer["model_version"], str(answer["prediction"]).lower()).inc()
+        if "explored" in answer:
+            self._metrics.explored.labels(answer["model_version"]).inc()
         return {**answer, "cached": False}

@@ -17,6 +17,7 @@ SECRETS: Final = {
     "SENTINEL_AIRFLOW_JWT_SECRET": "airflow_jwt_secret",
     "SENTINEL_AIRFLOW_SECRET_KEY": "airflow_secret_key",
     "SENTINEL_AIRFLOW_FERNET_KEY": "airflow_fernet_key",
+    "SENTINEL_EXPLORE_KEY": "explore_key",
 }
 """The variable of each secret, and how it is generated."""
 API_KEY: Final = "SENTINEL_API_KEY"

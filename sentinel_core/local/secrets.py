@@ -33,6 +33,7 @@ GENERATORS: Final[dict[str, Callable[[], str]]] = {
     "airflow_jwt_secret": _key,
     "airflow_secret_key": _key,
     "airflow_fernet_key": _fernet_key,
+    "explore_key": _password,
 }
 
 

@@ -28,6 +28,7 @@ class Answered(TypedDict):
     `features` are the float32 values in the order of the feature set whose id is `catalogue`; times are
     ISO 8601 with a zone; `answered_at` becomes `prediction_logs.created_at`. `arrival` holds the arrival number at each
     entity that noted the transaction, by kind, `noted_us` the times (µs) that differ from the transaction's own.
+    `propensity` is there where the transaction was explored.
     """
 
     event_id: str
@@ -47,6 +48,7 @@ class Answered(TypedDict):
     arrival: Mapping[str, int]
     noted_us: NotRequired[Mapping[str, int]]
     payload_hash: NotRequired[str]
+    propensity: NotRequired[float]
 
 
 def canonical(transaction: Transaction) -> bytes:

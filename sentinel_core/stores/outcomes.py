@@ -11,6 +11,9 @@ from sqlalchemy import Connection
 from sentinel_core.schema import OutcomeReport
 from sentinel_core.stores.statements import RECORDED_BY, StatementResult, StatementTable
 
+EXPLORATION: Final = "exploration"
+"""The source of outcomes that the service itself brought about: it let a declined transaction through."""
+
 LATEST: Final = f"""
     SELECT transaction_id, (array_agg(outcome ORDER BY decided_at DESC, id DESC))[1] AS outcome,
            bool_or(outcome = 'explored') AS explored,

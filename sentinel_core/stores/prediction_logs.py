@@ -3,27 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-_INSERT: Final = text(
-    """
-    WITH fresh AS (
+from sentinel_core.stores.outcomes import EXPLORATION
+
+_EXPLORED: Final = """,
+    explored AS (
+        -- Of a transaction that was scored twice the first answer counts, here as there.
+        INSERT INTO outcomes (transaction_id, outcome, propensity, decided_at, source, created_at)
+        SELECT f.transaction_id, 'explored', p.propensity, f.created_at, :exploration, CAST(:now AS timestamptz)
+        FROM fresh AS f JOIN given AS p ON p.event_id = f.event_id
+        WHERE p.propensity IS NOT NULL ORDER BY f.transaction_id
+        ON CONFLICT DO NOTHING
+    )"""
+_INSERT: Final = """
+    WITH given AS (
+        SELECT * FROM json_to_recordset(CAST(:answered AS json)) AS g (
+            event_id text, transaction_id text, prediction_time_ms double precision, fraud_score double precision,
+            prediction boolean, confidence text, model_version text, variant text, cache_hit boolean, degraded boolean,
+            answered_at timestamptz, propensity double precision)
+    ),
+    fresh AS (
         INSERT INTO prediction_logs (event_id, transaction_id, prediction_time_ms, fraud_score, prediction, confidence,
                                      model_version, variant, cache_hit, degraded, created_at)
         SELECT p.event_id, p.transaction_id, p.prediction_time_ms, p.fraud_score, p.prediction, p.confidence,
                p.model_version, COALESCE(p.variant, 'champion'), COALESCE(p.cache_hit, false),
-               COALESCE(p.degraded, false), COALESCE(p.answered_at, now())
-        FROM json_to_recordset(CAST(:answered AS json)) AS p (
-            event_id text, transaction_id text, prediction_time_ms double precision, fraud_score double precision,
-            prediction boolean, confidence text, model_version text, variant text, cache_hit boolean, degraded boolean,
-            answered_at timestamptz)
+               COALESCE(p.degraded, false), COALESCE(p.answered_at, CAST(:now AS timestamptz))
+        FROM given AS p
         ORDER BY p.transaction_id
         ON CONFLICT DO NOTHING
         RETURNING date_trunc('hour', created_at, 'UTC') AS hour, model_version, prediction, degraded, cache_hit,
-                  fraud_score
-    )
+                  fraud_score, event_id, transaction_id, created_at
+    ){explored}
     INSERT INTO prediction_hours AS h (hour, model_version, predictions, flagged, degraded, cache_hits, score_sum)
     SELECT hour, model_version, count(*), count(*) FILTER (WHERE prediction), count(*) FILTER (WHERE degraded),
            count(*) FILTER (WHERE cache_hit), sum(fraud_score)
@@ -32,8 +46,7 @@ _INSERT: Final = text(
         predictions = h.predictions + excluded.predictions, flagged = h.flagged + excluded.flagged,
         degraded = h.degraded + excluded.degraded, cache_hits = h.cache_hits + excluded.cache_hits,
         score_sum = h.score_sum + excluded.score_sum
-    """
-)
+"""
 
 
 _TOTALS: Final = text(
@@ -85,10 +98,14 @@ def predictions_of(conn: Connection, model_version: str, *, limit: int) -> dict[
     return {**counts, "mean_score": totals["mean_score"], **ends, "newest": newest}
 
 
-def insert_logs(conn: Connection, answered: Sequence[bytes]) -> None:
+def insert_logs(conn: Connection, answered: Sequence[bytes], *, now: datetime) -> None:
     """Insert logs from the bodies of `answered` entries, and count them in the totals of their hour.
 
-    An event that is there, and a second uncached answer to a transaction, are left out and not counted. The
-    transactions must exist.
+    An event that is there, and a second uncached answer to a transaction, are left out and not counted. Those that were
+    explored get their outcome with the log, recorded at `now`. The transactions must exist.
     """
-    conn.execute(_INSERT, {"answered": (b"[" + b",".join(answered) + b"]").decode()})
+    bodies = (b"[" + b",".join(answered) + b"]").decode()
+    # Without exploration nothing is paid for it.
+    explored = '"propensity"' in bodies
+    query = text(_INSERT.format(explored=_EXPLORED if explored else ""))
+    conn.execute(query, {"answered": bodies, "now": now, **({"exploration": EXPLORATION} if explored else {})})

@@ -24,18 +24,23 @@ _STAMPS: Final = tuple(f"{kind.name}_arrival" for kind in TOUCHED)
 _NUMBERS: Final = ("latitude", "longitude", "propensity", "fraud_score")
 
 _PREDICTION: Final = text(
-    """
+    f"""
     SELECT t.*, p.event_id, p.prediction, p.confidence, p.prediction_time_ms, p.variant, p.degraded,
            p.created_at AS answered_at, s.features AS feature_set,
-           l.is_fraud, l.labelled_at, l.source AS label_source
+           l.is_fraud, l.labelled_at, l.source AS label_source,
+           {outcomes.OUTCOME} AS known_outcome, COALESCE(o.propensity, t.propensity) AS known_propensity,
+           EXISTS (SELECT 1 FROM outcomes AS e
+                   WHERE e.transaction_id = t.transaction_id AND e.source = '{outcomes.EXPLORATION}') AS explored
     FROM transactions AS t
     LEFT JOIN prediction_logs AS p ON p.transaction_id = t.transaction_id AND NOT p.cache_hit
+    LEFT JOIN ({outcomes.LATEST}) AS o ON o.transaction_id = t.transaction_id
     LEFT JOIN feature_sets AS s ON s.id = t.feature_set_id
     LEFT JOIN LATERAL (SELECT * FROM labels WHERE labels.transaction_id = t.transaction_id
                        ORDER BY labels.labelled_at DESC, labels.id DESC LIMIT 1) AS l ON true
     WHERE t.transaction_id = :id
-    """
+    """  # noqa: S608 (constants)
 )
+_EVER: Final = {"as_of": "infinity", "recorded_by": None}
 
 
 _NEAR: Final = 5
@@ -53,12 +58,13 @@ _ANSWERED: Final = text(
 
 
 def get_prediction(conn: Connection, transaction_id: str) -> dict[str, Any] | None:
-    """Return a transaction with its answer, its vector and the label that counts, or None where it is not known.
+    """Return a transaction with its answer, its vector, its label and what became of it, or None where it is not known.
 
     `features` is the vector as a list in the order of `feature_set`, [{"name": …, "hash": …}, …]; the fields of the
-    answer are None where it was never scored, those of the label where none is known.
+    answer are None where it was never scored, those of the label where none is known. `known_outcome` is the outcome
+    that counts (`outcomes.OUTCOME`), `explored` says whether the answer let it through by chance.
     """
-    row = conn.execute(_PREDICTION, {"id": transaction_id}).mappings().one_or_none()
+    row = conn.execute(_PREDICTION, {"id": transaction_id, **_EVER}).mappings().one_or_none()
     return None if row is None else dict(row)
 
 

@@ -137,7 +137,7 @@ class _Writer:
             fill_answers(self._conn, [e.body for e in fill])
         logs = [*(e for e in together if not _differs(e, known)), *fill]
         if logs:
-            insert_logs(self._conn, [e.body for e in logs])
+            insert_logs(self._conn, [e.body for e in logs], now=self._now)
         lost, deferred = self._without_transaction(missing)
         return buried + lost, deferred
 
