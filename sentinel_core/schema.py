@@ -87,6 +87,19 @@ COLUMNS: Final[tuple[Column, ...]] = (
     Column("fraud_scenario", ColumnType.TEXT, request=False),
 )
 COLUMN: Final[dict[str, Column]] = {column.name: column for column in COLUMNS}
+STATEMENT_COLUMN: Final[dict[str, Column]] = {
+    column.name: column
+    for column in (
+        Column("transaction_id", ColumnType.ID, required_in_data=True),
+        COLUMN["is_fraud"],
+        COLUMN["labelled_at"],
+        COLUMN["outcome"],
+        COLUMN["propensity"],
+        Column("decided_at", ColumnType.TIMESTAMP),
+        Column("source", ColumnType.TEXT),
+    )
+}
+"""The columns of a file that says what became of transactions which are known already: labels, outcomes or both."""
 REQUEST_COLUMNS: Final[tuple[str, ...]] = tuple(c.name for c in COLUMNS if c.request)
 CATEGORY_COLUMNS: Final[tuple[str, ...]] = (
     "merchant_category",

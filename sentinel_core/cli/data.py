@@ -51,21 +51,52 @@ def generate(
 def ingest(
     file: Annotated[Path | None, typer.Argument(help="CSV or Parquet.")] = None,
     columns: Columns = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="CSV or Parquet of chargebacks, reviews or outcomes of known transactions.")
+    ] = None,
     from_database: Annotated[
         bool, typer.Option("--from-database", help="Rebuild the online histories from PostgreSQL: Redis was lost.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Load a history, labelled or not, into PostgreSQL and the online histories."""
-    if from_database == (file is not None):
+    """Load a history, labelled or not, into PostgreSQL and the online histories; or what became of one."""
+    given = {"FILE": file, "--labels": labels, "--from-database": from_database or None}
+    named = [name for name, value in given.items() if value is not None]
+    if len(named) != 1:
         raise DataError(
-            f"expected a FILE or --from-database, got {'both' if from_database else 'neither'}.",
-            remedy="sentinel ingest FILE loads a file; sentinel ingest --from-database rebuilds a lost Redis.",
+            f"expected --labels FILE, a FILE or --from-database, got {' and '.join(named) or 'neither'}.",
+            remedy="sentinel ingest FILE loads a history, --labels FILE what became of its transactions; "
+            "--from-database rebuilds a lost Redis.",
         )
-    if file is None:
-        _rebuild(json)
-    else:
+    if file is not None:
         _ingest(file, columns, json)
+    elif labels is not None:
+        _ingest_labels(labels, columns, json)
+    else:
+        _rebuild(json)
+
+
+def _ingest_labels(file: Path, columns: Path | None, json: bool) -> None:
+    from sentinel_core.datasets.columns import ColumnMap
+    from sentinel_core.flows.labels import ingest_labels
+    from sentinel_core.schema import STATEMENT_COLUMN
+
+    column_map = ColumnMap.load(columns, STATEMENT_COLUMN) if columns else ColumnMap(known=STATEMENT_COLUMN)
+    with reporting() as reporter, reporter.step(f"Recording {file.name}") as tell:
+        done = ingest_labels(load_settings(), file, column_map, now=datetime.now(UTC), progress=tell)
+    if json:
+        print_json(done)
+    else:
+        for name in ("labels", "outcomes"):
+            if sum(done[name].values()):
+                typer.echo(f"{name}: {done[name]['recorded']:,} recorded, {done[name]['known']:,} known before.")
+        if done["unknown"]:
+            typer.echo(f"{done['unknown']:,} rows are of unknown transactions. Send them again: {done['unknown_file']}")
+    if done["rejected"]:
+        raise DataError(
+            f"{done['rejected']:,} of {done['rows']:,} rows were not understood, the first: {done['problem']}",
+            remedy=f"They are in {done['rejected_file']}, and every other row is recorded.",
+        )
 
 
 def _rebuild(json: bool) -> None:

@@ -7,7 +7,7 @@ Rows are numbered from 1, the header of a CSV not counted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -49,13 +49,13 @@ class Coercion:
         return tuple(f"{column}: {what} ({rows:,} rows)." for (column, what), rows in self.counts.items())
 
 
-def coerce(name: str, values: Any, first_row: int, coercion: Coercion) -> Any:
-    """Convert the Arrow array `values` to the type that the schema gives the column `name`.
+def coerce(name: str, values: Any, first_row: int, coercion: Coercion, known: Mapping[str, Column] = COLUMN) -> Any:
+    """Convert the Arrow array `values` to the type that the schema `known` gives the column `name`.
 
     Empty text is null. Raises `ColumnError` that names the file, the column, the first bad row
     (`first_row` is the number of the block's first one), its value and the remedy.
     """
-    column = COLUMN[name]
+    column = known[name]
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if pa.types.is_large_string(values.type) or pa.types.is_string_view(values.type):

@@ -23,11 +23,10 @@ from typing import Any, Final
 
 from sentinel_core.errors import ColumnError, DataError
 from sentinel_core.evaluation.judge import JUDGED
-from sentinel_core.schema import COLUMN, COLUMNS
+from sentinel_core.schema import COLUMN, Column
 
 FLOOR_METRICS: Final = tuple(metric for metric in JUDGED if metric != "brier")
 """The metrics that a `[floors]` table may name."""
-REQUIRED: Final[tuple[str, ...]] = tuple(c.name for c in COLUMNS if c.required_in_data)
 _TABLES: Final = ("columns", "constants", "floors", "labelled_at")
 
 
@@ -35,15 +34,17 @@ _TABLES: Final = ("columns", "constants", "floors", "labelled_at")
 class ColumnMap:
     """Our column names to theirs, constants for what a file lacks, and the floors of its profile.
 
-    `columns` is None for a file in our own spelling: every column of the schema that it has is read.
+    `columns` is None for a file in our own spelling: every column of the schema that it has is read. `known` is that
+    schema: of transactions, unless another kind of file is read.
     """
 
     columns: Mapping[str, str] | None = None
     constants: Mapping[str, str | float | bool] = field(default_factory=dict)
     floors: Mapping[str, float] = field(default_factory=dict)
+    known: Mapping[str, Column] = field(default_factory=lambda: COLUMN)
 
     @classmethod
-    def load(cls, path: Path) -> ColumnMap:
+    def load(cls, path: Path, known: Mapping[str, Column] = COLUMN) -> ColumnMap:
         """Read a map from TOML; raises `DataError` or `ColumnError` that names what is wrong and where."""
         try:
             document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -51,7 +52,7 @@ class ColumnMap:
             raise DataError(f"expected a column map at {path}, found no file.", remedy="Check the path.") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise DataError(f"expected TOML in {path}: {error}.", remedy="See examples/handbook.toml.") from None
-        return _from_document(document, str(path))
+        return _from_document(document, str(path), known)
 
     def resolve(self, found: Sequence[str], where: str) -> dict[str, str]:
         """Match the map with the columns `found` in a file: our name → their name, in the schema's order.
@@ -59,7 +60,7 @@ class ColumnMap:
         Raises `ColumnError` where a mapped or required column is missing; `where` names the file.
         """
         if self.columns is None:
-            matched = {name: name for name in found if name in COLUMN and name not in self.constants}
+            matched = {name: name for name in found if name in self.known and name not in self.constants}
         else:
             for ours, theirs in self.columns.items():
                 if theirs not in found:
@@ -69,13 +70,13 @@ class ColumnMap:
                         remedy="Correct [columns] in the column map.",
                     )
             matched = dict(self.columns)
-        for name in REQUIRED:
+        for name in (column.name for column in self.known.values() if column.required_in_data):
             if name not in matched and name not in self.constants:
                 raise ColumnError(
                     f"expected the column {name!r} in {where}, found {_listed(found)}.{did_you_mean(name, found)}",
                     remedy=f'Name it in a column map: [columns] {name} = "their name" (--columns MAP.toml).',
                 )
-        return {column.name: matched[column.name] for column in COLUMNS if column.name in matched}
+        return {name: matched[name] for name in self.known if name in matched}
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -94,7 +95,7 @@ def _listed(names: Sequence[str], limit: int = 12) -> str:
     return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown or "no columns"
 
 
-def _from_document(document: Mapping[str, Any], where: str) -> ColumnMap:
+def _from_document(document: Mapping[str, Any], where: str, known: Mapping[str, Column]) -> ColumnMap:
     for key in document:
         if key not in _TABLES:
             raise DataError(
@@ -106,10 +107,10 @@ def _from_document(document: Mapping[str, Any], where: str) -> ColumnMap:
         columns = {**columns, "labelled_at": document["labelled_at"]}
     constants = _table(document, "constants", where)
     for name in (*columns, *constants):
-        if name not in COLUMN:
+        if name not in known:
             raise ColumnError(
-                f"expected one of our column names in {where}, found {name!r}.{did_you_mean(name, COLUMN)}",
-                remedy=f"Known names: {', '.join(COLUMN)}.",
+                f"expected one of our column names in {where}, found {name!r}.{did_you_mean(name, known)}",
+                remedy=f"Known names: {', '.join(known)}.",
             )
     for ours, theirs in columns.items():
         if not isinstance(theirs, str):
@@ -118,7 +119,7 @@ def _from_document(document: Mapping[str, Any], where: str) -> ColumnMap:
             raise ColumnError(
                 f"expected {ours} once in {where}, found it in [columns] and [constants].", remedy="Keep one of them."
             )
-    return ColumnMap(columns or None, constants, _floors(_table(document, "floors", where), where))
+    return ColumnMap(columns or None, constants, _floors(_table(document, "floors", where), where), known)
 
 
 def _table(document: Mapping[str, Any], name: str, where: str) -> dict[str, Any]:

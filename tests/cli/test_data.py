@@ -116,3 +116,24 @@ def test_ingest_rebuilds_a_lost_redis_from_postgresql(
     assert said["histories"]["user"] == 3
     assert sorted(redis_client.scan_iter(f"{settings.redis_namespace}:*:h:*")) == histories
     assert "a FILE or --from-database, got neither" in sentinel.fails("ingest")
+    assert "got FILE and --from-database" in sentinel.fails("ingest", "a.csv", "--from-database")
+
+
+def test_chargebacks_are_recorded_and_what_is_not_understood_is_kept(
+    sentinel: Sentinel, settings: Settings, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    sentinel.use(settings)
+    sentinel("ingest", csv(tmp_path / "history.csv", is_fraud=None))
+    file, bank = tmp_path / "chargebacks.csv", tmp_path / "bank.toml"
+    file.write_text("ref,when\nt1,2026-02-01\nt2,soon\nnobody,2026-02-03\n")
+    bank.write_text('[columns]\ntransaction_id = "ref"\nlabelled_at = "when"\n[constants]\nsource = "bank"\n')
+    said = sentinel.fails("ingest", "--labels", file, "--columns", bank)
+    assert "1 of 3 rows were not understood" in said
+    assert "column 'labelled_at' of chargebacks.csv, got 'soon' in row 2" in said
+    file.write_text(file.read_text().replace("soon", "2026-02-02"))
+    said = sentinel.json("ingest", "--labels", file, "--columns", bank)
+    assert said["labels"] == {"recorded": 1, "known": 1}
+    assert (said["rows"], said["unknown"], said["rejected"]) == (3, 1, 0)
+    assert "1 rows are of unknown transactions. Send them again: " in sentinel(
+        "ingest", "--labels", said["unknown_file"]
+    )
