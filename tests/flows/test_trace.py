@@ -9,12 +9,13 @@ from sqlalchemy import Engine, text
 from sentinel_core.errors import DataError
 from sentinel_core.flows.ingest import Request, make_snapshot
 from sentinel_core.flows.trace import trace, trace_model, trace_snapshot
-from sentinel_core.schema import Label
+from sentinel_core.schema import Label, OutcomeReport
 from sentinel_core.settings import Settings
 from sentinel_core.stores.feature_sets import add_feature_set
 from sentinel_core.stores.gate_attempts import GateAttempt, record_attempt
 from sentinel_core.stores.labels import record_labels
 from sentinel_core.stores.model_metrics import ModelMetrics, of_snapshot, record_metrics
+from sentinel_core.stores.outcomes import record_outcomes
 from sentinel_core.stores.prediction_logs import _NEWEST
 from sentinel_core.stores.promotions import Promotion, record_promotion
 from sentinel_core.stores.recording import write_batch
@@ -41,11 +42,13 @@ def test_every_link_of_the_chain_is_there(settings: Settings, engine: Engine) ->
     with engine.begin() as conn:
         add_feature_set(conn, "set-1", [{"name": "first", "hash": "0"}, {"name": "second", "hash": "1"}])
         record_labels(conn, [Label(transaction_id="a", is_fraud=True)], now=NOW)
+        record_outcomes(conn, [OutcomeReport(transaction_id="a", outcome="explored", propensity=0.1)], now=NOW)
         record_metrics(conn, ModelMetrics(version, settings.model_name, "test", 10, NOW, details=ORIGIN))
     whole = trace(settings, "a")
     assert whole["features"] == {"first": float(np.float32(0.1)), "second": 2.0}
     assert whole["model"] == {"version": version, **ORIGIN}
     assert [label["is_fraud"] for label in whole["labels"]] == [True]
+    assert [(one["outcome"], one["propensity"]) for one in whole["outcomes"]] == [("explored", 0.1)]
     assert whole["request"]["transaction_id"] == "a"
     assert whole["request"]["location_city"] == "Köln"
     assert whole["answer"]["fraud_score"] == 0.25
