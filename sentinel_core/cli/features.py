@@ -11,7 +11,7 @@ import typer
 
 from sentinel_core.cli.data import Columns, File, Json, read_snapshot, show_cleaning
 from sentinel_core.cli.output import print_json, reporting
-from sentinel_core.errors import DataError
+from sentinel_core.errors import DataError, did_you_mean
 from sentinel_core.settings import load_settings
 
 ENGINES = ("local", "spark")
@@ -58,7 +58,6 @@ def features(
 
 def _checked(engine: str, partitions: int | None, workers: str | None, master: str | None) -> int | None:
     """Return the number of processes, None where nobody asked; raises `DataError` for options that do not fit."""
-    from sentinel_core.datasets.columns import did_you_mean
 
     if engine not in ENGINES:
         raise DataError(

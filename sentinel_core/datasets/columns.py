@@ -14,14 +14,13 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from sentinel_core.errors import ColumnError, DataError
+from sentinel_core.errors import ColumnError, DataError, did_you_mean
 from sentinel_core.evaluation.judge import JUDGED
 from sentinel_core.schema import COLUMN, Column
 
@@ -77,17 +76,6 @@ class ColumnMap:
                     remedy=f'Name it in a column map: [columns] {name} = "their name" (--columns MAP.toml).',
                 )
         return {name: matched[name] for name in self.known if name in matched}
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Suggest the nearest known spelling as ` Did you mean 'x'?`, or nothing where none is near."""
-    plain = {_plain(candidate): candidate for candidate in known}
-    near = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0.6)
-    return f" Did you mean {plain[near[0]]!r}?" if near else ""
-
-
-def _plain(name: str) -> str:
-    return "".join(character for character in name.casefold() if character.isalnum())
 
 
 def _listed(names: Sequence[str], limit: int = 12) -> str:

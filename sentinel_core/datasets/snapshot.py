@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from sentinel_core.datasets.columns import did_you_mean
 from sentinel_core.datasets.frames import INDEX, to_frame
-from sentinel_core.errors import DataError
+from sentinel_core.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd

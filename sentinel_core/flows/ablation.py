@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel_core.datasets.columns import did_you_mean
 from sentinel_core.datasets.events import to_events
-from sentinel_core.errors import TrainingError
+from sentinel_core.errors import TrainingError, did_you_mean
 from sentinel_core.features.catalog import CATALOGUE, FEATURE_NAMES, catalogue_hash
 from sentinel_core.features.entities import USER
 from sentinel_core.features.proposals import PROPOSALS, build_proposals

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sentinel_core.datasets.cleaning import clean
-from sentinel_core.datasets.columns import ColumnMap, did_you_mean
+from sentinel_core.datasets.columns import ColumnMap
 from sentinel_core.datasets.files import read_file
 from sentinel_core.datasets.frames import canonical
 from sentinel_core.datasets.snapshot import Snapshot, write_snapshot
-from sentinel_core.errors import DataError
+from sentinel_core.errors import DataError, did_you_mean
 from sentinel_core.flows import Progress, silent
 from sentinel_core.flows.database import read_transactions
 from sentinel_core.settings import Settings

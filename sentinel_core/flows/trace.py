@@ -7,9 +7,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from sentinel_core.datasets.columns import did_you_mean
 from sentinel_core.datasets.snapshot import known_snapshots, load_snapshot
-from sentinel_core.errors import DataError
+from sentinel_core.errors import DataError, did_you_mean
 from sentinel_core.schema import REQUEST_COLUMNS
 from sentinel_core.settings import Settings
 from sentinel_core.stores.gate_attempts import attempt_of

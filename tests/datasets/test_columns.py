@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sentinel_core.datasets.columns import ColumnMap, did_you_mean
-from sentinel_core.errors import ColumnError, DataError
+from sentinel_core.datasets.columns import ColumnMap
+from sentinel_core.errors import ColumnError, DataError, did_you_mean
 
 HANDBOOK = Path(__file__).parents[2] / "examples" / "handbook.toml"
 
