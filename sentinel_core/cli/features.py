@@ -58,7 +58,6 @@ def features(
 
 def _checked(engine: str, partitions: int | None, workers: str | None, master: str | None) -> int | None:
     """Return the number of processes, None where nobody asked; raises `DataError` for options that do not fit."""
-
     if engine not in ENGINES:
         raise DataError(
             f"expected an engine among {', '.join(ENGINES)}, got {engine!r}.{did_you_mean(engine, ENGINES)}",

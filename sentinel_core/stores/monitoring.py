@@ -12,6 +12,8 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from sentinel_core.schema import TIMESTAMP_MIN
+
 SAMPLE: Final = 10_000
 WINDOW: Final = timedelta(hours=24)
 
@@ -40,7 +42,9 @@ _LATENCY: Final = text(
 # The decision is looked up label by label: a join would be planned as a scan of the whole log.
 _LABELLED: Final = text(
     """
-    WITH recorded AS (SELECT * FROM labels WHERE labelled_at <= :now ORDER BY id DESC LIMIT :sample),
+    WITH recorded AS (
+        SELECT * FROM labels WHERE labelled_at > :since AND labelled_at <= :now ORDER BY id DESC LIMIT :sample
+    ),
     latest AS (
         SELECT DISTINCT ON (transaction_id) transaction_id, is_fraud FROM recorded
         ORDER BY transaction_id, labelled_at DESC, id DESC
@@ -122,6 +126,10 @@ def traffic(conn: Connection, *, now: datetime, window: timedelta = WINDOW, samp
     )
 
 
-def labelled(conn: Connection, *, now: datetime, sample: int = SAMPLE) -> Labelled:
-    """Return the confusion matrix over the `sample` labels recorded last and known at `now`; the latest one counts."""
-    return Labelled(**conn.execute(_LABELLED, {"now": now, "sample": sample}).mappings().one())
+def labelled(conn: Connection, *, now: datetime, window: timedelta | None = None, sample: int = SAMPLE) -> Labelled:
+    """Return the confusion matrix over the `sample` labels recorded last and known at `now`; the latest one counts.
+
+    With a `window` over those of them that became known within it.
+    """
+    since = TIMESTAMP_MIN if window is None else now - window
+    return Labelled(**conn.execute(_LABELLED, {"since": since, "now": now, "sample": sample}).mappings().one())
