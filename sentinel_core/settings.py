@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sentinel_core.errors import SettingsError
@@ -101,7 +101,14 @@ class Settings(BaseSettings):
     api_keys: str | None = Field(None, repr=False)
     require_api_key: bool | Literal["auto"] = "auto"
     rate_limit_per_minute: int = Field(0, ge=0)
+    alert_rules: Path | None = None
+    notify_urls: str | None = Field(None, repr=False)
     recorder_batch: int = Field(500, ge=1, le=10_000)
+
+    @field_validator("alert_rules", mode="before")
+    @classmethod
+    def _none_where_empty(cls, given: Any) -> Any:
+        return given or None
 
     @cached_property
     def label_delay(self) -> timedelta:
@@ -232,7 +239,7 @@ def _replace_database(url: str, name: str | None) -> str:
 def load_settings(env_file: Path | str | None = ".env", **overrides: Any) -> Settings:
     """Read the settings from the environment and `env_file`; the environment wins, `overrides` win over both.
 
-    `home` is made absolute against the working directory. Raises `SettingsError` that names each
+    `home` and `alert_rules` are made absolute against the working directory. Raises `SettingsError` that names each
     setting with a value out of bounds.
     """
     try:
@@ -245,4 +252,7 @@ def load_settings(env_file: Path | str | None = ".env", **overrides: Any) -> Set
         raise SettingsError(
             f"settings out of bounds: {problems}.", remedy="See .env.example for each setting."
         ) from None
-    return settings.model_copy(update={"home": settings.home.expanduser().resolve()})
+    update = {"home": settings.home.expanduser().resolve()}
+    if settings.alert_rules is not None:
+        update["alert_rules"] = settings.alert_rules.expanduser().resolve()
+    return settings.model_copy(update=update)
