@@ -6,8 +6,8 @@
 The baseline of an hour is the share of alerts over the same hour (UTC) of the `BASELINE` before the window: of the
 same weekday where there are `WEEKDAY_HOURS` such hours, else of every day where there are `FEWEST_HOURS`. Either must
 hold as many predictions as the window's own hour, and `FEWEST_PREDICTIONS`; else the hour has no baseline, and the
-ratio no value. Fewer expected alerts than `FEWEST_EXPECTED` count as so many: three where one was expected are no
-news.
+ratio no value. Fewer expected alerts than `FEWEST_EXPECTED` count as so many: alerts come in bursts, and three of
+them where one was expected are no news.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BASELINE: Final = timedelta(weeks=4)
 WEEKDAY_HOURS: Final = 3
 FEWEST_HOURS: Final = 5
 FEWEST_PREDICTIONS: Final = 1_000
-FEWEST_EXPECTED: Final = 5.0
+FEWEST_EXPECTED: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ _ONE: Final = text(
         SELECT CASE state WHEN 'firing' THEN id ELSE CAST(details ->> 'alert_id' AS bigint) END
         FROM alerts WHERE id = :id
     )
-    """
+    """  # noqa: S608
 )
 
 
