@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ATTEMPTS: Final = 3
 ATTEMPT_SECONDS: Final = 15.0
 FIRST_WAIT_SECONDS: Final = 1.0
+_UNKNOWN: Final = "the URL is none that Apprise knows; see SENTINEL_NOTIFY_URLS"
 _STATUS: Final = re.compile(r"\berror=(\d{3})\b")
 
 
@@ -49,9 +50,8 @@ def deliver(
     from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_exponential
 
     _silence()
-    service = _service(channel, seconds)
-    if service is None:
-        return Delivery(False, 0, "the URL is none that Apprise knows; see SENTINEL_NOTIFY_URLS")
+    if _service(channel, seconds) is None:
+        return Delivery(False, 0, _UNKNOWN)
     attempts = Retrying(
         stop=stop_after_attempt(ATTEMPTS),
         wait=wait_exponential(multiplier=FIRST_WAIT_SECONDS),
@@ -59,7 +59,7 @@ def deliver(
         retry_error_callback=lambda last: last.outcome and last.outcome.result(),
         sleep=sleep,
     )
-    reason = attempts(_attempt, service, title, body, tone)
+    reason = attempts(_attempt, channel, seconds, title, body, tone)
     return Delivery(not reason, attempts.statistics["attempt_number"], reason or "taken")
 
 
@@ -90,10 +90,14 @@ def _service(channel: Channel, seconds: float) -> apprise.Apprise | None:
     return made if made.add(channel.url) else None
 
 
-def _attempt(service: apprise.Apprise, title: str, body: str, tone: str) -> str:
+def _attempt(channel: Channel, seconds: float, title: str, body: str, tone: str) -> str:
     """Send once; return why it failed, or nothing."""
     from apprise import AppriseResultStatus, NotifyFormat, NotifyType
 
+    # A service that is used again waits for a pause of its own.
+    service = _service(channel, seconds)
+    if service is None:
+        return _UNKNOWN
     result = service.notify(body, title=title, notify_type=NotifyType(tone), body_format=NotifyFormat.TEXT)
     if result:
         return ""
