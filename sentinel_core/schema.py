@@ -201,6 +201,7 @@ def _address(text: str) -> str:
 
 Identifier = Annotated[str, Field(min_length=1, max_length=ID_MAX_LENGTH), AfterValidator(_no_nul)]
 Text = Annotated[str, Field(min_length=1, max_length=TEXT_MAX_LENGTH), AfterValidator(_no_nul)]
+Reason = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_no_nul)]
 Money = Annotated[float, Field(ge=0, le=AMOUNT_MAX, allow_inf_nan=False), BeforeValidator(_no_bool)]
 Moment = Annotated[datetime, AfterValidator(_aware)]
 """A time; one without a zone is taken as UTC."""

@@ -208,3 +208,42 @@ class Figures(Answer):
     newest_prediction: datetime | None
     labelled: Quality
     live: list[LiveQuality]
+
+
+class AlertState(Answer):
+    """An alert from its beginning on: which figure, who took note of it, and when it ended.
+
+    `value` and `threshold` are those of its beginning; `details` has the unit, the window, since when, and what to do.
+    """
+
+    id: int
+    rule: str
+    severity: Literal["critical", "high", "medium", "low"]
+    metric: str
+    value: float | None
+    threshold: float | None
+    actor: str
+    reason: str
+    details: dict[str, Any]
+    state: Literal["firing", "acknowledged", "resolved"]
+    open: bool
+    fired_at: datetime
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    acknowledged_because: str | None
+    resolved_at: datetime | None
+    resolved_because: str | None
+
+
+class Alerts(Answer):
+    """The alerts that have not ended, and the newest of all."""
+
+    open: list[AlertState]
+    newest: list[AlertState]
+
+
+class AcknowledgedAlert(Answer):
+    """An alert after somebody took note of it; `result` is resolved where it had ended by then."""
+
+    result: Literal["acknowledged", "resolved"]
+    alert: AlertState

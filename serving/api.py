@@ -12,14 +12,20 @@ from starlette.routing import Match
 
 from sentinel_core import __version__
 from sentinel_core.errors import SentinelError
-from serving import routes_labels, routes_model, routes_monitoring, routes_predict
+from serving import routes_alerts, routes_labels, routes_model, routes_monitoring, routes_predict
 from serving.description import describe
 from serving.errors import HttpError, OverloadedError, to_problem
 from serving.logs import get_logger
 from serving.middleware import Guard, RequestContext
 from serving.wire import problem_answer
 
-ROUTERS: Final = (routes_predict.router, routes_labels.router, routes_model.router, routes_monitoring.router)
+ROUTERS: Final = (
+    routes_predict.router,
+    routes_labels.router,
+    routes_model.router,
+    routes_monitoring.router,
+    routes_alerts.router,
+)
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _CODES: Final = {404: "not_found", 405: "method_not_allowed"}
 _DESCRIPTION: Final = (

@@ -9,6 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from sentinel_core.schema import Label, OutcomeReport, Transaction
 from serving.middleware import OPEN
+from serving.routes_alerts import Acknowledgement
 from serving.routes_predict import BatchRequest
 from serving.wire import ErrorBody
 
@@ -56,6 +57,7 @@ def _bodies() -> dict[str, Any]:
             (Label, "validation"),
             (OutcomeReport, "validation"),
             (BatchRequest, "validation"),
+            (Acknowledgement, "validation"),
             (ErrorBody, "serialization"),
         ],
         ref_template="#/components/schemas/{model}",

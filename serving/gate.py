@@ -24,6 +24,8 @@ from serving.metrics import Metrics
 
 HEADER: Final = b"x-api-key"
 KEY_LENGTH_MAX: Final = 256
+KEY_NAME: Final = "sentinel.key"
+"""Where a request's scope says by which key it came, if it needed one."""
 WITHOUT_REDIS_SECONDS: Final = 1.0
 """How long nobody is counted after Redis did not answer: a limit must not slow down what goes on without it."""
 SCORING: Final = frozenset({"/api/v1/predict", "/api/v1/predict/batch", "/predict"})
@@ -77,7 +79,7 @@ class Gate:
 
     async def check(self, scope: Scope) -> None:
         """Raise a 401 `HttpError` for a request without a known key where it needs one, a 429 one beyond its rate."""
-        name = self._identified(scope) if self._needs_key_of(scope) else None
+        name = scope[KEY_NAME] = self._identified(scope) if self._needs_key_of(scope) else None
         if scope["path"] in SCORING and self.queue_is_full():
             # Before the body is read: to refuse it then would cost as much as to score it.
             self._metrics.refused.labels("queue").inc()

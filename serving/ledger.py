@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, text
@@ -17,6 +18,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from sentinel_core.errors import StoreError
 from sentinel_core.schema import Label, OutcomeReport, Prediction
+from sentinel_core.stores.alerts import acknowledge
 from sentinel_core.stores.labels import record_labels
 from sentinel_core.stores.outcomes import record_outcomes
 from sentinel_core.stores.postgres import connected
@@ -99,6 +101,14 @@ class Ledger:
             for place, result in zip(open_, found, strict=True):
                 results[place] = result
         return results
+
+    async def acknowledge(self, number: int, *, actor: str, reason: str, key: str | None) -> dict[str, Any] | None:
+        """Write down that somebody took note of an alert; return it, or None where there is none."""
+        details = {"key": key} if key else {}
+        now = self._clock()
+        return await self._run(
+            partial(acknowledge, number=number, actor=actor, reason=reason, now=now, details=details)
+        )
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Run any other query."""

@@ -50,7 +50,7 @@ def test_every_answer_is_one_that_the_description_names(service: Service, tmp_pa
         timeout=240,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    assert "Tested: 9" in done.stdout
+    assert "Tested: 11" in done.stdout
     # What is refused at the door proves little: transactions and labels were taken too.
     after = answers(service)
     for route, status in (
@@ -60,6 +60,8 @@ def test_every_answer_is_one_that_the_description_names(service: Service, tmp_pa
         ("/api/v1/predict/batch", "422"),
         ("/api/v1/labels", "422"),
         ("/api/v1/outcomes", "422"),
+        ("/api/v1/alerts", "200"),
+        ("/api/v1/alerts/{alert_id}/acknowledge", "404"),
     ):
         assert after.get((route, status), 0) > before.get((route, status), 0), (route, status)
 

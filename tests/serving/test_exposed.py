@@ -21,6 +21,7 @@ from sentinel_core.stores.api_keys import hash_of, kept_keys
 from tests.conftest import Servers
 from tests.registry.bundles import tiny_bundle
 from tests.serving.conftest import VERSION, Service, payload, service_settings, serving, until
+from tests.serving.test_alerts import add_alert
 from tests.serving.test_http import error
 
 GIVEN = f"sml_{secrets.token_urlsafe(32)}"
@@ -158,3 +159,13 @@ def test_no_answer_holds_a_trace_or_a_path_of_this_machine(exposed: Service) -> 
         assert 400 <= answer.status_code < 500
         for inside in ("Traceback", "site-packages", 'File "', str(exposed.settings.home)):
             assert inside not in answer.text
+
+
+def test_an_alert_is_acknowledged_by_the_key_that_came(exposed: Service) -> None:
+    number = add_alert(exposed)
+    path = f"/api/v1/alerts/{number}/acknowledge"
+    error(ask(exposed, path, {"reason": "mine"}, key=None), 401, "unauthorized")
+    error(exposed.http.get("/api/v1/alerts"), 401, "unauthorized")
+    answer = ask(exposed, path, {"reason": "mine"})
+    assert answer.json()["alert"]["acknowledged_by"] == "given"
+    assert GIVEN not in answer.text

@@ -7,7 +7,7 @@ import sys
 
 HEAVY = (
     *("airflow", "mlflow", "pandas", "sklearn", "evidently", "great_expectations", "pyarrow", "skl2onnx", "onnx"),
-    *("skops", "shap", "numba"),
+    *("skops", "shap", "numba", "apprise"),
 )
 PROBE = """
 import sys

@@ -63,6 +63,8 @@ def test_the_description_covers_the_routes_and_the_bodies(service: Service) -> N
         "/api/v1/predictions/{transaction_id}",
         "/api/v1/model/info",
         "/api/v1/monitoring/metrics",
+        "/api/v1/alerts",
+        "/api/v1/alerts/{alert_id}/acknowledge",
     }
     schemas = document["components"]["schemas"]
     assert schemas["Transaction"]["properties"]["amount"]["maximum"] == 9_999_999.99
