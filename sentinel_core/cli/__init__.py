@@ -7,7 +7,19 @@ import sys
 
 import typer
 
-from sentinel_core.cli import ablation, backtest, data, features, keys, models, performance, replay, stack, trace
+from sentinel_core.cli import (
+    ablation,
+    alerts,
+    backtest,
+    data,
+    features,
+    keys,
+    models,
+    performance,
+    replay,
+    stack,
+    trace,
+)
 from sentinel_core.errors import SentinelError
 from sentinel_core.local.paths import FULL_DISK
 
@@ -22,7 +34,7 @@ def make_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for module in (stack, data, features, models, performance, backtest, ablation, replay, trace, keys):
+    for module in (stack, data, features, models, performance, backtest, ablation, replay, trace, keys, alerts):
         module.register(app)
     return app
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Engine
 
+from sentinel_core.errors import SettingsError
 from sentinel_core.flows import Progress
 from sentinel_core.monitoring.alert_text import summarise
 from sentinel_core.notify.channels import Channel, channels
@@ -68,3 +70,27 @@ def _send(engine: Engine, channel: Channel, alert: dict[str, Any], now: datetime
         "attempts": delivery.attempts,
         "reason": delivery.reason,
     }
+
+
+def send_test(settings: Settings) -> list[dict[str, Any]]:
+    """Send a message to every channel; return {"channel", "sent", "attempts", "reason"} of each.
+
+    Raises `SettingsError` where there is no channel, or one did not take it.
+    """
+    title, body = "SentinelML: a test", "Somebody tries the channels of SENTINEL_NOTIFY_URLS. Nothing is wrong."
+    done = [
+        {"channel": channel.name, **asdict(deliver(channel, title, body, "success"))}
+        for channel in channels(settings.notify_urls)
+    ]
+    if not done:
+        raise SettingsError(
+            "expected channels in SENTINEL_NOTIFY_URLS, found none.",
+            remedy="Set it in the environment or .env, see docs/monitoring.md.",
+        )
+    failed = [f"{one['channel']} ({one['reason']})" for one in done if not one["sent"]]
+    if failed:
+        raise SettingsError(
+            f"expected every channel to take a message, and of {len(done)} these did not: {', '.join(failed)}.",
+            remedy="Correct SENTINEL_NOTIFY_URLS.",
+        )
+    return done

@@ -65,7 +65,7 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_every_dag_imports(bag: Any) -> None:
     assert bag["errors"] == {}
     assert sorted(bag["dags"]) == [
-        *("fraud_training", "model_moves", "model_rollback", "performance_check", "risk_refresh"),
+        *("alert_check", "fraud_training", "model_moves", "model_rollback", "performance_check", "risk_refresh"),
     ]
     for dag in bag["dags"].values():
         assert dag["doc"].startswith("# ")
@@ -103,6 +103,12 @@ def test_live_performance_is_measured_once_the_recorder_had_time_for_the_day(bag
     dag = bag["dags"]["performance_check"]
     assert dag["tasks"] == {"measure": []}
     assert dag["schedule"] == "30 1 * * *"
+
+
+def test_alerts_are_checked_every_five_minutes_and_one_check_at_a_time(bag: Any) -> None:
+    dag = bag["dags"]["alert_check"]
+    assert dag["tasks"] == {"check": []}
+    assert dag["schedule"] == "*/5 * * * *"
 
 
 def test_people_who_move_versions_are_followed_often_and_one_look_at_a_time(bag: Any) -> None:
