@@ -54,6 +54,7 @@ def examine(settings: Settings, *, running: Collection[str] = (), airflow: bool 
         check_packages(),
         check_postgres(settings),
         check_redis(settings),
+        check_alert_rules(settings),
         *check_ports(settings, running=running, airflow=airflow),
         check_disk(settings.home),
         check_memory(running=bool(running)),
@@ -75,6 +76,19 @@ def check_python() -> Check:
     return Check(
         "python", "fail", f"expected Python 3.11 or 3.12, found {found}", "make clean, make PYTHON=python3.12 up"
     )
+
+
+def check_alert_rules(settings: Settings) -> Check:
+    """Alert rules that make sense, and how many channels get the messages."""
+    from sentinel_core.flows.alerts import load_rules
+    from sentinel_core.notify.channels import channels
+
+    try:
+        rules = load_rules(settings)
+    except SentinelError as error:
+        return Check("alert rules", "fail", error.message.rstrip("."), error.remedy)
+    names = ", ".join(channel.name for channel in channels(settings.notify_urls))
+    return Check("alert rules", "ok", f"{len(rules)} rules, {f'sent to {names}' if names else 'sent nowhere'}")
 
 
 def check_packages() -> Check:

@@ -1,6 +1,7 @@
-"""The steps of each night where no Airflow runs: the same ones as the DAGs `risk_refresh` and `performance_check`.
+"""Steps by the clock where no Airflow runs: the same as the DAGs `risk_refresh`, `performance_check`, `alert_check`.
 
-The process waits and starts another for each step, so that what a step needs in memory is gone after it.
+The process waits and starts another for each step, so that what a step needs in memory is gone after it. One step at a
+time: alerts wait while a nightly one is under way.
 """
 
 from __future__ import annotations
@@ -16,16 +17,18 @@ from typing import Any, Final
 from sentinel_core.errors import SentinelError
 from sentinel_core.settings import Settings, load_settings
 
+DAY: Final = timedelta(days=1)
 _RETRY: Final = timedelta(minutes=10)
 _NAP_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is done every night, so long after midnight UTC."""
+    """What is done, first so long after midnight UTC, then again after each `every`; a day is a multiple of that."""
 
     after_midnight: timedelta
     do: Callable[[Settings, datetime], Mapping[str, Any]]
+    every: timedelta = DAY
 
 
 def _refresh_risk(settings: Settings, now: datetime) -> Mapping[str, Any]:
@@ -40,17 +43,24 @@ def _measure_performance(settings: Settings, now: datetime) -> Mapping[str, Any]
     return {"measured": measure_performance(settings, now=now)["measured"]}
 
 
+def _check_alerts(settings: Settings, now: datetime) -> Mapping[str, Any]:
+    from sentinel_core.flows.alerts import check_alerts
+
+    return {one["rule"]: one["change"] or one["state"] for one in check_alerts(settings, now=now)}
+
+
 STEPS: Final[Mapping[str, Step]] = {
     "risk-refresh": Step(timedelta(minutes=30), _refresh_risk),
     "performance-check": Step(timedelta(minutes=90), _measure_performance),
+    "alert-check": Step(timedelta(0), _check_alerts, every=timedelta(minutes=5)),
 }
 
 
-def next_time(now: datetime, after_midnight: timedelta) -> datetime:
-    """Return the first moment after `now` (aware) that lies so long after a midnight UTC."""
+def next_time(now: datetime, step: Step) -> datetime:
+    """Return the first moment after `now` (aware) at which a step is due."""
     moment = now.astimezone(UTC)
-    today = moment.replace(hour=0, minute=0, second=0, microsecond=0) + after_midnight
-    return today if moment < today else today + timedelta(days=1)
+    first = moment.replace(hour=0, minute=0, second=0, microsecond=0) + step.after_midnight - DAY
+    return first + step.every * ((moment - first) // step.every + 1)
 
 
 def once(name: str) -> int:
@@ -64,15 +74,17 @@ def once(name: str) -> int:
     return 0
 
 
-def every_night() -> None:
-    """Do each step at the start and then every night; one that fails is tried again after ten minutes."""
+def by_the_clock() -> None:
+    """Do each step at the start and then whenever it is due; one that fails is tried again within ten minutes."""
     due = dict.fromkeys(STEPS, datetime.now(UTC))
     while True:
         for name, step in STEPS.items():
             if due[name] <= datetime.now(UTC):
                 done = subprocess.run([sys.executable, "-m", "sentinel_core.local.nightly", name], check=False)
                 now = datetime.now(UTC)
-                due[name] = next_time(now, step.after_midnight) if done.returncode == 0 else now + _RETRY
+                due[name] = next_time(now, step)
+                if done.returncode != 0:
+                    due[name] = min(due[name], now + _RETRY)
         left = (min(due.values()) - datetime.now(UTC)).total_seconds()
         time.sleep(min(max(left, 0.0), _NAP_SECONDS))  # in short naps: a laptop that slept wakes up late
 
@@ -80,4 +92,4 @@ def every_night() -> None:
 if __name__ == "__main__":
     if len(sys.argv) == 2:
         sys.exit(once(sys.argv[1]))
-    every_night()
+    by_the_clock()

@@ -231,7 +231,7 @@ PROCESSES: Final[tuple[Process, ...]] = (
     ),
     Process(
         "risk-refresh",
-        "Nightly risk tables and live figures",
+        "Risk tables, live figures and alerts, by the clock",
         3,
         _well_while_it_runs,
         command=lambda _: [_PYTHON, "-m", "sentinel_core.local.nightly"],

@@ -10,6 +10,7 @@ import redis
 
 from sentinel_core.errors import LocalError
 from sentinel_core.local.doctor import (
+    check_alert_rules,
     check_disk,
     check_memory,
     check_packages,
@@ -64,6 +65,17 @@ def test_one_port_for_two_processes_is_refused(embedded: Settings) -> None:
     twice = embedded.model_copy(update={"airflow_port": embedded.serving_port})
     (failed,) = [check for check in check_ports(twice) if check.verdict == "fail"]
     assert "airflow-api-server has it too" in failed.found
+
+
+def test_alert_rules_that_make_no_sense_stop_a_start(embedded: Settings, tmp_path: Path) -> None:
+    found = check_alert_rules(embedded.model_copy(update={"notify_urls": "slack://a/b/c mailto://ann:secret@host"}))
+    assert (found.verdict, found.found) == ("ok", "5 rules, sent to slack-1, mailto-2")
+    assert check_alert_rules(embedded).found == "5 rules, sent nowhere"
+    path = tmp_path / "rules.toml"
+    path.write_text('[[rule]]\nname = "x"\n')
+    broken = check_alert_rules(embedded.model_copy(update={"alert_rules": path}))
+    assert (broken.verdict, broken.remedy) == ("fail", "See docs/monitoring.md and examples/alerts.toml.")
+    assert "Did you mean 'rules'?" in broken.found
 
 
 def test_a_full_disk_and_a_small_machine(tmp_path: Path) -> None:

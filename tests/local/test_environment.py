@@ -34,3 +34,13 @@ def test_what_the_user_sets_wins_over_what_we_would_set(tmp_path: Path, monkeypa
     assert found[PROCESS_VARIABLE] == "airflow-scheduler"
     assert found["SENTINEL_HOME"] == str(tmp_path)
     assert (found["DO_NOT_TRACK"], found["MLFLOW_DISABLE_TELEMETRY"]) == ("1", "true")
+
+
+def test_the_alert_rules_are_found_from_every_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SENTINEL_ALERT_RULES", "rules.toml")
+    assert load_settings(None).alert_rules == tmp_path / "rules.toml"
+    monkeypatch.setenv("SENTINEL_ALERT_RULES", "")  # as docker compose hands on what is not set
+    assert load_settings(None).alert_rules is None

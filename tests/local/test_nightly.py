@@ -1,4 +1,4 @@
-"""The hours of the nightly steps, and that each is the step of its DAG."""
+"""When the steps by the clock are due, and that each is the step of its DAG."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from sentinel_core.local import nightly
-from sentinel_core.local.nightly import STEPS, next_time
+from sentinel_core.local.nightly import DAY, STEPS, next_time
 from sentinel_core.local.paths import project_root
 from sentinel_core.settings import Settings
 
@@ -22,17 +22,31 @@ from sentinel_core.settings import Settings
     ],
 )
 def test_the_next_half_past_midnight_utc(now: str, due: str) -> None:
-    moment, half = datetime.fromisoformat(now).replace(tzinfo=UTC), timedelta(minutes=30)
-    assert next_time(moment, half) == datetime.fromisoformat(due).replace(tzinfo=UTC)
+    moment, step = datetime.fromisoformat(now).replace(tzinfo=UTC), STEPS["risk-refresh"]
+    assert next_time(moment, step) == datetime.fromisoformat(due).replace(tzinfo=UTC)
     elsewhere = moment.astimezone(timezone(timedelta(hours=9)))
-    assert next_time(elsewhere, half) == next_time(moment, half)
+    assert next_time(elsewhere, step) == next_time(moment, step)
 
 
-def test_each_step_runs_at_the_hour_of_its_dag() -> None:
-    hours = {name: (datetime(2026, 1, 1, tzinfo=UTC) + step.after_midnight) for name, step in STEPS.items()}
-    for name, hour in hours.items():
+@pytest.mark.parametrize(
+    ("now", "due"),
+    [("00:00:00", "00:05:00"), ("00:04:59", "00:05:00"), ("12:05:00", "12:10:00"), ("23:55:00", "00:00:00")],
+)
+def test_the_next_five_minutes(now: str, due: str) -> None:
+    moment = datetime.fromisoformat(f"2026-03-01T{now}").replace(tzinfo=UTC)
+    found = next_time(moment, STEPS["alert-check"])
+    assert f"{found:%H:%M:%S}" == due
+    assert timedelta(0) < found - moment <= timedelta(minutes=5)
+
+
+def test_each_step_runs_when_its_dag_does() -> None:
+    for name, step in STEPS.items():
+        first = datetime(2026, 1, 1, tzinfo=UTC) + step.after_midnight
+        minutes = int(step.every / timedelta(minutes=1))
+        schedule = f"{first.minute} {first.hour} * * *" if step.every == DAY else f"*/{minutes} * * * *"
         dag = (project_root() / "dags" / f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
-        assert f'schedule="{hour.minute} {hour.hour} * * *"' in dag
+        assert f'schedule="{schedule}"' in dag
+        assert timedelta(days=1) % step.every == timedelta(0)
 
 
 def test_a_step_says_what_it_did_or_why_it_could_not(
@@ -41,6 +55,8 @@ def test_a_step_says_what_it_did_or_why_it_could_not(
     monkeypatch.setattr(nightly, "load_settings", lambda: settings)
     assert nightly.once("performance-check") == 0
     assert "performance-check: {'measured': 0}" in capfd.readouterr().err
+    assert nightly.once("alert-check") == 0
+    assert "'drift': 'not_judged'" in capfd.readouterr().err
     away = settings.model_copy(update={"database_url_given": "postgresql://u:p@127.0.0.1:1/x"})
     monkeypatch.setattr(nightly, "load_settings", lambda: away)
     assert nightly.once("performance-check") == 1
