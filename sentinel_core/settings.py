@@ -83,6 +83,13 @@ class Settings(BaseSettings):
     cost_fee: float = Field(15.0, ge=0)
     cost_false_alarm: float = Field(10.0, gt=0)
     explore_share: float = Field(0.0, ge=0, le=0.2)
+    retrain_after_hours: float = Field(24.0, gt=0)
+    retrain_after_transactions: int = Field(10_000, ge=0)
+    retrain_after_drop: float = Field(0.10, gt=0, lt=1)
+    retrain_min_alerts: int = Field(100, ge=1)
+    retrain_rest_hours: float = Field(24.0, ge=0)
+    retrain_min_frauds: int = Field(50, ge=0)
+    training_lease_hours: float = Field(12.0, gt=0)
     gate_latency_ms: float = Field(5.0, gt=0)
     model_name: str = "fraud_detector"
     bundle: Path | None = None

@@ -14,7 +14,7 @@ from sentinel_core.evaluation.judge import Interval
 from sentinel_core.flows import Progress, silent
 from sentinel_core.monitoring.answers import Record
 from sentinel_core.monitoring.cohorts import Cohort, Seen, as_known, cohort, day_end, due, matured_age, newest_day
-from sentinel_core.monitoring.drop import DROPS, Drop, drop
+from sentinel_core.monitoring.drop import DROPS, FEWEST_ALERTS, LIMIT, Drop, drop
 from sentinel_core.monitoring.performance import ERRS, estimate, measure
 from sentinel_core.schema import to_micros
 from sentinel_core.settings import Settings
@@ -82,16 +82,20 @@ def read_performance(settings: Settings, *, now: datetime, days: int = SHOWN_DAY
         }
 
 
-def measure_drop(settings: Settings, version: str, *, now: datetime) -> dict[str, Drop]:
+def measure_drop(
+    settings: Settings, version: str, *, now: datetime, limit: float = LIMIT, fewest: int = FEWEST_ALERTS
+) -> dict[str, Drop]:
     """Compare a model's newest matured cohorts, pooled, with its hold-out figures in `model_metrics` (split `test`).
 
-    Returns a `Drop` for precision and one for recall. Raises `StoreError` where PostgreSQL is away.
+    Returns a `Drop` for precision and one for recall; `limit` and `fewest` as for `drop`. Raises `StoreError` where
+    PostgreSQL is away.
     """
     age = matured_age(settings.cohort_age_days, settings.label_window)
     with _engine(settings) as engine, connected(engine) as conn:
         test = latest_metrics(conn, version).get("test", {}).get("details", {}).get("intervals", {})
         _, seen = _pool(conn, settings, version, age, newest_day(age, now))
-    return drop({name: Interval(**figure) for name, figure in test.items() if name in DROPS}, cohort(seen))
+    reference = {name: Interval(**figure) for name, figure in test.items() if name in DROPS}
+    return drop(reference, cohort(seen), limit=limit, fewest=fewest)
 
 
 def _due(settings: Settings, engine: Engine, now: datetime) -> dict[date, list[int]]:

@@ -52,12 +52,18 @@ class Drop:
 
 
 def drop(
-    reference: Mapping[str, Bounded], live: Cohort, *, count: int = DRAWS, seed: int = 0, limit: float = LIMIT
+    reference: Mapping[str, Bounded],
+    live: Cohort,
+    *,
+    count: int = DRAWS,
+    seed: int = 0,
+    limit: float = LIMIT,
+    fewest: int = FEWEST_ALERTS,
 ) -> dict[str, Drop]:
     """Compare the live precision and recall of a matured cohort with the hold-out's, `reference` by name.
 
     Live users are drawn with replacement; the hold-out's figure, whose rows name no users, from the normal distribution
-    that its interval belongs to. A drop counts if the bound lies below `limit` with `FEWEST_ALERTS`, on mature truth
+    that its interval belongs to. A drop counts if the bound lies below `limit` with `fewest` alerts, on mature truth
     only; recall's not on approved traffic, where declined hits are missing and it would seem to fall in any case.
     """
     users, user = np.unique(live.rows.user, return_inverse=True)
@@ -67,7 +73,7 @@ def drop(
     noise = np.random.default_rng((seed, _OF_REFERENCE)).standard_normal(count)
     drops = {}
     for name, of in DROPS.items():
-        against, known = _against(name, live), reference.get(name)
+        against, known = _against(name, live, fewest), reference.get(name)
         if known is None or known.value <= 0 or not live.counts[of]:
             against = against or f"without {of}, or without the hold-out's {name}, there is nothing to compare"
             drops[name] = Drop(name, None, None, _alerts(live), False, against)
@@ -86,11 +92,11 @@ def _drawn(known: Bounded, noise: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.maximum(known.value + deviation * noise, 0.05 * known.value)
 
 
-def _against(name: str, live: Cohort) -> str:
+def _against(name: str, live: Cohort, fewest: int) -> str:
     if live.provisional:
         return f"{live.counts['presumed']:,} rows are legitimate only as long as nobody reports them"
-    if (alerts := _alerts(live)) < FEWEST_ALERTS:
-        return f"{alerts} matured alerts, {FEWEST_ALERTS} are needed"
+    if (alerts := _alerts(live)) < fewest:
+        return f"{alerts} matured alerts, {fewest} are needed"
     if name == "recall" and live.on_approved_traffic:
         return "recall is known on approved traffic only: of what was declined nobody knows the truth"
     return ""

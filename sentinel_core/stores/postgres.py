@@ -28,6 +28,13 @@ _WRITERS: Final = text(
       AND relation = ANY(CAST(CAST(:tables AS text[]) AS regclass[]))
     """
 )
+_HELD: Final = text(
+    """
+    SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
+                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                   AND (CAST(classid AS bigint) << 32 | CAST(objid AS bigint)) = hashtextextended(:what, 0))
+    """
+)
 _DATABASE_EXISTS: Final = ("42P04", "23505")  # duplicate_database; two CREATE DATABASE that race
 
 
@@ -88,6 +95,30 @@ def _writers(conn: Connection, tables: Sequence[str]) -> set[str]:
 def take_turns(conn: Connection, what: str) -> None:
     """Wait until nobody else does `what`, and keep others waiting until the transaction ends."""
     conn.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:what, 0))"), {"what": what})
+
+
+@contextmanager
+def hold(engine: Engine, what: str) -> Iterator[bool]:
+    """Hold the lock on `what` until the end of the block, or until this process dies; false where somebody has it.
+
+    It takes a connection of its own, outside of any transaction. Raises `StoreError` where the server is away.
+    """
+    try:
+        conn = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    except OperationalError as error:
+        raise _away(engine.url.render_as_string(hide_password=True), error) from error
+    try:
+        query = text("SELECT pg_try_advisory_lock(hashtextextended(:what, 0))")
+        yield bool(conn.execute(query, {"what": what}).scalar_one())
+    finally:
+        # The server lets go of it when the connection closes, also of one that was lost meanwhile.
+        conn.detach()
+        conn.close()
+
+
+def is_held(conn: Connection, what: str) -> bool:
+    """Whether somebody holds the lock on `what`."""
+    return bool(conn.execute(_HELD, {"what": what}).scalar_one())
 
 
 def migrate(settings: Settings) -> str:
