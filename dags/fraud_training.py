@@ -6,7 +6,7 @@ promote → package**.
 Trigger it with the form: generated rows, a file with its column map, or the transactions of the database. A failing
 validation stops it before training; a candidate that misses its floors stays in Staging, and the champion keeps
 serving. Tasks hand on references only; the data lies in SENTINEL_HOME, MLflow and the stores. `sentinel train` runs
-the same steps.
+the same steps. One training at a time: ingest fails while `sentinel train` runs; end says how it went, in any case.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow.sdk import Param, dag, task
+from airflow.sdk import Param, dag, task, teardown
 
 MODELS = ["random_forest", "gradient_boosting", "logistic_regression"]
 PARAMS = {
@@ -62,11 +62,13 @@ def fraud_training() -> None:
     """Train, compare, register, promote and package; see doc_md."""
 
     @task
-    def ingest(params: dict[str, Any]) -> str:
-        from sentinel_core.flows.ingest import Request, make_snapshot
+    def ingest(params: dict[str, Any], dag_run: Any) -> str:
+        from sentinel_core.flows.trainings import Request, begin_training
         from sentinel_core.settings import load_settings
 
-        return make_snapshot(load_settings(), Request.of(params), now=datetime.now(UTC), progress=print)
+        return begin_training(
+            load_settings(), Request.of(params), run=dag_run.run_id, now=datetime.now(UTC), progress=print
+        )
 
     @task
     def validate(snapshot: str) -> dict[str, Any]:
@@ -126,8 +128,17 @@ def fraud_training() -> None:
 
         return build_bento(load_settings(), promoted, progress=print)
 
+    @teardown(on_failure_fail_dagrun=False)
+    @task
+    def end(judged: dict[str, Any] | None, dag_run: Any) -> str:
+        from sentinel_core.flows.trainings import end_training
+        from sentinel_core.settings import load_settings
+
+        return end_training(load_settings(), judged, run=dag_run.run_id, now=datetime.now(UTC))
+
     jobs = features(validate(ingest()))
-    package(promote(register(evaluate(train.expand(job=jobs)))))
+    judged = promote(register(evaluate(train.expand(job=jobs))))
+    package(judged) >> end(judged)
 
 
 fraud_training()

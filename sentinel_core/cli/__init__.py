@@ -17,6 +17,7 @@ from sentinel_core.cli import (
     models,
     performance,
     replay,
+    retrain,
     stack,
     trace,
 )
@@ -34,7 +35,7 @@ def make_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for module in (stack, data, features, models, performance, backtest, ablation, replay, trace, keys, alerts):
+    for module in (stack, data, features, models, performance, retrain, backtest, ablation, replay, trace, keys, alerts):
         module.register(app)
     return app
 

@@ -58,6 +58,7 @@ def train(  # noqa: PLR0913 (an option each)
         )
     from sentinel_core.flows.ingest import Request
     from sentinel_core.flows.pipeline import TrainingPipeline
+    from sentinel_core.local.retraining import active_trainings
 
     request = Request(
         source="file" if data else "database" if from_database else "synthetic",
@@ -69,10 +70,10 @@ def train(  # noqa: PLR0913 (an option each)
         as_of=as_of,
         recorded_by=recorded_by,
     )
+    settings = load_settings()
     with reporting() as reporter, reporter.step(f"Training on {_named(request)}") as tell:
-        outcome = TrainingPipeline(load_settings(), progress=tell).run_on(
-            request, models=split_names(model), searched=search, repeated=repeat_attempt
-        )
+        pipeline = TrainingPipeline(settings, active=lambda: active_trainings(settings), progress=tell)
+        outcome = pipeline.run_on(request, models=split_names(model), searched=search, repeated=repeat_attempt)
     if json:
         print_json(outcome)
     else:

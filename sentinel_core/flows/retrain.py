@@ -72,7 +72,7 @@ def check_retraining(
         started = None
         if start is not None and written["params"] is not None:
             try:
-                started = start(written["params"])
+                started = start({**written["params"], "run_id": written["run_id"]})
             except Exception as error:
                 _note_not_started(engine, settings, str(written["run_id"]), error, now)
                 raise
@@ -201,7 +201,7 @@ def _record(conn: Connection, decision: Decision, figures: dict[str, Any], now: 
         "figures": figures,
         "created_at": now.isoformat(),
         "run_id": run_id,
-        "params": {"source": "database", "run_id": run_id} if run_id else None,
+        "params": {"source": "database"} if run_id else None,
     }
 
 

@@ -103,9 +103,10 @@ class AirflowClient:
             pending = {name: edges for name, edges in pending.items() if name not in ready}
         return order
 
-    def trigger(self, dag: str, conf: Mapping[str, Any]) -> str:
-        """Start a run now and return its id."""
-        body = {"logical_date": None, "conf": dict(conf)}
+    def trigger(self, dag: str, conf: Mapping[str, Any], *, run_id: str | None = None) -> str:
+        """Start a run now, under the id given where one is, and return its id."""
+        body: dict[str, Any] = {"logical_date": None, "conf": dict(conf)}
+        body |= {"dag_run_id": run_id} if run_id else {}
         return str(self._call("POST", f"/dags/{dag}/dagRuns", json=body)["dag_run_id"])
 
     def fail(self, dag: str, run_id: str) -> None:

@@ -22,6 +22,7 @@ print("RESULT", json.dumps({
     "dags": {
         dag.dag_id: {
             "tasks": {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks},
+            "teardowns": [task.task_id for task in dag.tasks if task.is_teardown],
             "retries": {task.task_id: task.retries for task in dag.tasks},
             "mapped": [task.task_id for task in dag.tasks if task.is_mapped],
             "params": dag.params.dump(),
@@ -65,7 +66,8 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_every_dag_imports(bag: Any) -> None:
     assert bag["errors"] == {}
     assert sorted(bag["dags"]) == [
-        *("alert_check", "fraud_training", "model_moves", "model_rollback", "performance_check", "risk_refresh"),
+        *("alert_check", "fraud_training", "model_moves", "model_rollback", "performance_check", "retrain_check"),
+        "risk_refresh",
     ]
     for dag in bag["dags"].values():
         assert dag["doc"].startswith("# ")
@@ -77,7 +79,10 @@ def test_every_dag_imports(bag: Any) -> None:
 def test_the_training_reads_as_its_pipeline(bag: Any) -> None:
     dag = bag["dags"]["fraud_training"]
     steps = ["ingest", "validate", "features", "train", "evaluate", "register", "promote", "package"]
-    assert dag["tasks"] == {step: [before] if before else [] for before, step in zip(["", *steps], steps, strict=False)}
+    pipeline = {step: [before] if before else [] for before, step in zip(["", *steps], steps, strict=False)}
+    # Whatever happens, the training says that it ended; that changes nothing about how it did.
+    assert dag["tasks"] == {**pipeline, "end": ["package", "promote"]}
+    assert dag["teardowns"] == ["end"]
     assert dag["mapped"] == ["train"]
     assert dag["schedule"] is None
 
@@ -91,6 +96,15 @@ def test_the_trigger_form_offers_what_the_flows_take(bag: Any) -> None:
     assert dag["schema"]["source"]["enum"] == list(SOURCES)
     assert sorted(dag["params"]["models"]) == sorted(CANDIDATES)
     assert dag["schema"]["models"]["items"]["enum"] == dag["schema"]["models"]["examples"] == dag["params"]["models"]
+
+
+def test_retraining_is_decided_every_hour_and_triggers_the_training(bag: Any) -> None:
+    dag = bag["dags"]["retrain_check"]
+    assert dag["tasks"] == {"check": [], "is_due": ["check"], "train": ["check", "is_due"]}
+    assert dag["retries"]["check"] == 0  # a second try would be a second decision
+    assert dag["schedule"] == "20 * * * *"
+    assert dag["params"] == {"force_retrain": False, "reason": ""}
+    assert dag["schema"]["force_retrain"]["type"] == "boolean"
 
 
 def test_risk_is_refreshed_before_the_table_of_the_day_serves(bag: Any) -> None:

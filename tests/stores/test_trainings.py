@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from sqlalchemy import Connection, Engine
 
 from sentinel_core.stores.postgres import hold, is_held
@@ -79,15 +80,12 @@ def test_the_lock_is_held_by_one_until_the_block_ends_even_where_it_raises(engin
     name = lock_of("m")
     with engine.connect() as conn:
         assert not is_held(conn, name)
-        try:
-            with hold(engine, name) as ours:
-                assert ours
-                assert is_held(conn, name)
-                assert not is_held(conn, lock_of("n"))
-                with hold(engine, name) as theirs:
-                    assert not theirs
-                assert is_held(conn, name)
-                raise KeyError
-        except KeyError:
-            pass
+        with pytest.raises(ValueError, match="literal"), hold(engine, name) as ours:
+            assert ours
+            assert is_held(conn, name)
+            assert not is_held(conn, lock_of("n"))
+            with hold(engine, name) as theirs:
+                assert not theirs
+            assert is_held(conn, name)
+            int("nothing")
         assert not is_held(conn, name)
