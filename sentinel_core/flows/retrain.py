@@ -61,11 +61,11 @@ def check_retraining(
     """
     with _engine(settings) as engine:
         champion, drop = _drop(settings, engine, now)
-        with connected(engine) as conn:
+        with _judging("the figures of a retraining"), connected(engine) as conn:
             # Of two checks at once, the second sees what the first decided.
             take_turns(conn, f"retraining of {settings.model_name}")
             figures, known = _figures(conn, settings, champion, drop, active, now)
-            decision = decide(figures, _bounds(settings), now=now, forced=forced)
+            decision = decide(figures, bounds(settings), now=now, forced=forced)
             asked = {"forced": forced, "actor": actor, "why": why}
             written = _record(conn, decision, {**decision.figures(), **known, **asked}, now)
         progress(f"{written['decision']}: {written['reason']}")
@@ -86,11 +86,20 @@ def train_here(
     active: ActiveRuns | None = None,
     progress: Progress = silent,
 ) -> Start:
-    """Return what starts a training in this process and returns the version that came of it."""
+    """Return what starts a training in this process and returns the version that came of it.
+
+    It takes the parameters of the DAG: those of a `Request`, "models" and "search".
+    """
 
     def start(params: Mapping[str, Any]) -> str:
         pipeline = TrainingPipeline(settings, clock=clock, active=active, progress=progress)
-        return str(pipeline.run_on(Request.of(params), run=str(params["run_id"]))["version"])
+        outcome = pipeline.run_on(
+            Request.of(params),
+            models=params.get("models"),
+            searched=params.get("search", True),
+            run=str(params["run_id"]),
+        )
+        return str(outcome["version"])
 
     return start
 
@@ -132,7 +141,7 @@ def _drop(settings: Settings, engine: Engine, now: datetime) -> tuple[str | None
         "limit": limit,
         "fewest": fewest,
     }
-    with _judging("a drop of precision or recall"):
+    with _judging("the figures of a retraining"):
         with connected(engine) as conn:
             earlier = list_decisions(conn, now=now, limit=1)
         known = earlier[0]["figures"].get("drop") if earlier else None
@@ -213,7 +222,8 @@ def _described(training: Training | None) -> dict[str, Any] | None:
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in facts.items()}
 
 
-def _bounds(settings: Settings) -> Bounds:
+def bounds(settings: Settings) -> Bounds:
+    """Return the bounds that the settings name."""
     return Bounds(
         after_hours=settings.retrain_after_hours,
         after_transactions=settings.retrain_after_transactions,
@@ -235,7 +245,7 @@ def _judging(what: str) -> Iterator[None]:
     try:
         yield
     except SentinelError as error:
-        said = f"{error.message.rstrip('.')}; so {what} could not be judged, and no retraining was decided on."
+        said = f"{error.message.rstrip('.')}; so {what} could not be judged, and nothing was decided."
         raise type(error)(said, remedy=error.remedy) from error
 
 
