@@ -35,7 +35,8 @@ def make_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for module in (stack, data, features, models, performance, retrain, backtest, ablation, replay, trace, keys, alerts):
+    watching = (performance, retrain, alerts)
+    for module in (stack, data, features, models, *watching, backtest, ablation, replay, trace, keys):
         module.register(app)
     return app
 

@@ -1,7 +1,7 @@
-"""Steps by the clock where no Airflow runs: the same as the DAGs `risk_refresh`, `performance_check`, `alert_check`.
+"""Steps by the clock where no Airflow runs: the same as the DAGs risk_refresh, performance_check, alert_check, …
 
 The process waits and starts another for each step, so that what a step needs in memory is gone after it. One step at a
-time: alerts wait while a nightly one is under way.
+time: alerts wait while a nightly one is under way. A training is not waited for.
 """
 
 from __future__ import annotations
@@ -49,10 +49,19 @@ def _check_alerts(settings: Settings, now: datetime) -> Mapping[str, Any]:
     return {one["rule"]: one["change"] or one["state"] for one in check_alerts(settings, now=now)}
 
 
+def _check_retraining(settings: Settings, now: datetime) -> Mapping[str, Any]:
+    from sentinel_core.flows.retrain import check_retraining
+    from sentinel_core.local.retraining import train_beside
+
+    made = check_retraining(settings, now=now, start=train_beside)
+    return {name: made[name] for name in ("decision", "reason", "run_id")}
+
+
 STEPS: Final[Mapping[str, Step]] = {
     "risk-refresh": Step(timedelta(minutes=30), _refresh_risk),
     "performance-check": Step(timedelta(minutes=90), _measure_performance),
     "alert-check": Step(timedelta(0), _check_alerts, every=timedelta(minutes=5)),
+    "retrain-check": Step(timedelta(minutes=20), _check_retraining, every=timedelta(hours=1)),
 }
 
 

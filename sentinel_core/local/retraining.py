@@ -1,15 +1,18 @@
-"""Retraining from the command line: through Airflow where it runs, in this process where it does not."""
+"""Starting a retraining: through Airflow where it runs, in a process of its own where it does not."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
-from sentinel_core.errors import LocalError, SettingsError
-from sentinel_core.flows.retrain import Start
+from sentinel_core.errors import LocalError, SentinelError, SettingsError
+from sentinel_core.flows.retrain import Start, train_here
 from sentinel_core.flows.trainings import DAG
 from sentinel_core.local.airflow import airflow_client
-from sentinel_core.settings import Settings
+from sentinel_core.settings import Settings, load_settings
 
 
 def active_trainings(settings: Settings) -> int | None:
@@ -40,3 +43,27 @@ def train_in_airflow(settings: Settings) -> Start:
             return client.trigger(DAG, conf, run_id=str(params["run_id"]))
 
     return start
+
+
+def train_beside(params: Mapping[str, Any]) -> str:
+    """Start the training in another process and do not wait for it; return its run id."""
+    run_id = str(params["run_id"])
+    # In our process group: it is stopped with us.
+    subprocess.Popen([sys.executable, "-m", "sentinel_core.local.retraining", run_id])
+    return run_id
+
+
+def train_once(run_id: str) -> int:
+    """Train on the database in this process; return an exit code."""
+    train = train_here(load_settings(), clock=lambda: datetime.now(UTC))
+    try:
+        version = train({"source": "database", "run_id": run_id})
+    except SentinelError as error:
+        sys.stderr.write(f"{run_id}: {error}\n")
+        return 1
+    sys.stderr.write(f"{run_id}: {version}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(train_once(sys.argv[1]))

@@ -43,7 +43,8 @@ def test_each_step_runs_when_its_dag_does() -> None:
     for name, step in STEPS.items():
         first = datetime(2026, 1, 1, tzinfo=UTC) + step.after_midnight
         minutes = int(step.every / timedelta(minutes=1))
-        schedule = f"{first.minute} {first.hour} * * *" if step.every == DAY else f"*/{minutes} * * * *"
+        others = f"{first.minute} * * * *" if minutes == 60 else f"*/{minutes} * * * *"
+        schedule = f"{first.minute} {first.hour} * * *" if step.every == DAY else others
         dag = (project_root() / "dags" / f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
         assert f'schedule="{schedule}"' in dag
         assert timedelta(days=1) % step.every == timedelta(0)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import Engine
 
 from sentinel_core.errors import LocalError
 from sentinel_core.local import retraining
 from sentinel_core.local.airflow import AirflowClient
 from sentinel_core.local.ports import free_port
-from sentinel_core.local.retraining import active_trainings, train_in_airflow
+from sentinel_core.local.retraining import active_trainings, train_beside, train_in_airflow, train_once
 from sentinel_core.settings import Settings, load_settings
+from sentinel_core.stores.trainings import last_training
 
 RUN = "retrain__2026-06-30T12:00:00+00:00"
 
@@ -71,3 +76,20 @@ def test_airflow_that_is_away_or_was_never_there_is_no_error_but_one_that_refuse
     monkeypatch.setattr(retraining, "airflow_client", refuses)
     with pytest.raises(LocalError, match="401"):
         active_trainings(away)
+
+
+def test_a_training_in_a_process_of_its_own_bears_the_id_of_the_decision(
+    settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(subprocess, "Popen", started.append)
+    assert train_beside({"source": "database", "run_id": RUN}) == RUN
+    assert started == [[sys.executable, "-m", "sentinel_core.local.retraining", RUN]]
+    # An empty database trains nothing: one line, and the training is noted as failed.
+    monkeypatch.setattr(retraining, "load_settings", lambda: settings)
+    assert train_once(RUN) == 1
+    assert f"{RUN}: expected transactions in PostgreSQL, found none" in capfd.readouterr().err
+    with engine.connect() as conn:
+        found = last_training(conn, settings.model_name, now=datetime.now(UTC))
+    assert found is not None
+    assert (found.run, found.outcome) == (RUN, "failed")
