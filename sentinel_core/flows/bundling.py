@@ -19,6 +19,7 @@ from sentinel_core.flows.card_pictures import rate_of
 from sentinel_core.flows.features import RISK as RISK_TABLE
 from sentinel_core.flows.features import FeatureSet
 from sentinel_core.flows.findings import FINDINGS, Findings, to_figures
+from sentinel_core.monitoring.thinning import whole_stretches
 from sentinel_core.registry import files
 from sentinel_core.registry.manifest import Calibration, CostTerms, Data, FeatureRef, Manifest, Part, Policy
 from sentinel_core.reports import plots
@@ -148,16 +149,21 @@ def _self_check(features: FeatureSet, trained: TrainedCandidate) -> files.SelfCh
 
 
 def _reference(features: FeatureSet, trained: TrainedCandidate) -> bytes:
-    """Write hold-out rows with their scores as Parquet: timestamp, score, is_fraud, the features, the categories."""
+    """Write hold-out rows with their scores as Parquet: timestamp, user, merchant, score, is_fraud, features, categories.
+
+    Users and merchants are numbered: drift asks which rows belong together, not whose they are.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     test = trained.split.test
-    taken = np.unique(np.linspace(0, len(test) - 1, min(REFERENCE_ROWS, len(test))).astype(np.intp))
+    taken = whole_stretches(features.time[test], REFERENCE_ROWS)
     rows = test[taken]
     values = np.asarray(features.values[rows])
     columns: dict[str, Any] = {
         "timestamp": pa.array(features.time[rows], pa.int64()).cast(pa.timestamp("us", tz="UTC")),
+        "user": _numbered(features.user[rows]),
+        "merchant": _numbered(features.snapshot.frame(["merchant_id"])["merchant_id"].to_numpy()[rows]),
         "score": trained.scores["test"][taken],
         "is_fraud": features.is_fraud[rows] == 1,
         **{name: values[:, position] for position, name in enumerate(FEATURE_NAMES)},
@@ -166,3 +172,7 @@ def _reference(features: FeatureSet, trained: TrainedCandidate) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns), buffer, compression="zstd")
     return buffer.getvalue()
+
+
+def _numbered(values: NDArray[Any]) -> NDArray[np.int32]:
+    return np.unique(values, return_inverse=True)[1].astype(np.int32)

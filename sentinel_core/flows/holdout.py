@@ -23,7 +23,7 @@ from sentinel_core.schema import from_micros, to_micros
 from sentinel_core.settings import Settings
 from sentinel_core.training.data import Rows, TrainingData
 from sentinel_core.training.gate import Contest, profile_floors
-from sentinel_core.training.split import Split, time_split
+from sentinel_core.training.split import Split
 
 SYNTHETIC: Final = "synthetic"
 TIMED_ROWS: Final = 200
@@ -60,7 +60,7 @@ class Holdout:
     def next_label_day(self) -> datetime:
         """When the labels of the day after `label_day` begin to be mature."""
         midnight = datetime.combine(self.label_day + timedelta(days=1), datetime.min.time(), UTC)
-        return midnight + timedelta(microseconds=self.data.label_delay)
+        return midnight + timedelta(microseconds=self.data.label_window or self.data.label_delay)
 
 
 def load_holdout(settings: Settings, identity: str) -> Holdout:
@@ -68,9 +68,8 @@ def load_holdout(settings: Settings, identity: str) -> Holdout:
     features = load_feature_set(settings, identity)
     manifest = features.snapshot.manifest
     data = training_data(settings, features)
-    split = time_split(data.time, data.is_fraud, data.known_at, as_of=data.as_of, label_delay=data.label_delay)
     floors = profile_floors(manifest["profile"], manifest["floors"])
-    return Holdout(features, data, split, manifest["profile"], floors, _lineage(manifest))
+    return Holdout(features, data, data.split(), manifest["profile"], floors, _lineage(manifest))
 
 
 def hold_contest(settings: Settings, holdout: Holdout, challenger: LoadedBundle, champion: LoadedBundle) -> Contest:

@@ -102,7 +102,8 @@ def _database(settings: Settings, request: Request, now: datetime, progress: Pro
     as_of = _past(request.as_of, "as_of", now)
     recorded_by = _past(request.recorded_by, "recorded_by", now) if request.recorded_by else as_of
     frame = read_transactions(settings, as_of, progress, recorded_by=recorded_by)
-    # What the rows depend on besides the tables: with these terms they can be made again.
+    # What the rows depend on besides the tables: with these terms they can be made again. The label window also says
+    # that the newest days are split by users: what is new has to be learned (docs/decisions/0023).
     times = {"as_of": as_of.isoformat(), "recorded_by": recorded_by.isoformat()}
     terms = {"profile": "database", "floors": {}, **times, "label_window_days": settings.label_window_days}
     return _publish(settings, frame, {"kind": "database"}, terms, now)

@@ -101,11 +101,16 @@ def training_data(settings: Settings, features: FeatureSet) -> TrainingData:
         known_at=features.known_at,
         cents=features.cents,
         as_of=to_micros(features.snapshot.as_of),
-        label_delay=int(manifest["label_delay_days"] * 86_400 * MICROS_PER_SECOND),
+        label_delay=_micros_of_days(manifest["label_delay_days"]),
         is_fraud_true=features.is_fraud_true,
         floors=profile_floors(manifest["profile"], manifest["floors"]),
         policy=threshold_policy(settings),
+        label_window=_micros_of_days(manifest["label_window_days"]) if "label_window_days" in manifest else None,
     )
+
+
+def _micros_of_days(days: float) -> int:
+    return int(days * 86_400 * MICROS_PER_SECOND)
 
 
 def threshold_policy(settings: Settings) -> Policy:

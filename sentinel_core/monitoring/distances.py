@@ -56,7 +56,8 @@ def count_codes(codes: NDArray[np.intp]) -> Floats:
     """Return the share of each fine bin, float64 [variables, FINE], of codes intp [rows, variables]."""
     rows, variables = codes.shape
     flat = (codes + np.arange(variables) * FINE).ravel()
-    return np.bincount(flat, minlength=variables * FINE).reshape(variables, FINE) / rows
+    shares: Floats = np.bincount(flat, minlength=variables * FINE).reshape(variables, FINE) / rows
+    return shares
 
 
 def ks_p_value(ks: float, rows: int, reference_rows: float) -> float:

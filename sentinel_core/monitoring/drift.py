@@ -1,8 +1,8 @@
 """Has the traffic changed since the champion's hold-out? A verdict on one window, with a figure for each variable.
 
 A variable is rejected where its distance to the reference is larger than windows without drift have it, by
-Benjamini-Hochberg over all that have a say. One window may be chance: drift is the same variable rejected in two windows
-that follow each other and share no row. docs/decisions/0016 has the reasons and what it finds.
+Benjamini-Hochberg over all that have a say. One window may be chance: drift is the same variable rejected in two
+windows that follow each other and share no row. docs/decisions/0016 has the reasons and what it finds.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ def _shown(
     first = np.append(0, ends[:-1] + 1)
     theirs, ours = np.add.reduceat(reference, first), np.add.reduceat(window, first)
     ours[-1] = window[first[-1] :].sum()
-    order = range(len(titles))
+    order = list(range(len(titles)))
     if len(titles) > SHOWN_BINS:
         order = sorted(order, key=lambda place: -max(theirs[place], ours[place]))[:SHOWN_BINS]
     return tuple((titles[place], round(float(theirs[place]), 5), round(float(ours[place]), 5)) for place in order)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinel_core.evaluation.judge import Scored
+from sentinel_core.training.split import Split, recent_split, time_split
 from sentinel_core.training.threshold import Policy
 
 Rows = NDArray[np.intp]
@@ -25,7 +26,8 @@ class TrainingData:
     where unknown;
     `is_fraud_true` int8 [n] or None, the labels without the reporters' errors, which only generated data
     has. `as_of` is training's clock (µs): a label that became known later does not count. `floors` are those of the
-    data's profile; the threshold is chosen by them and by `policy`.
+    data's profile; the threshold is chosen by them and by `policy`. A `label_window` (µs) is given where the data comes
+    from a system in operation: rows mature so long after they happened, and `split` is the one for recent data.
     """
 
     names: tuple[str, ...]
@@ -41,6 +43,14 @@ class TrainingData:
     is_fraud_true: NDArray[np.int8] | None = None
     floors: Mapping[str, float] = field(default_factory=dict)
     policy: Policy = field(default_factory=Policy)
+    label_window: int | None = None
+
+    def split(self) -> Split:
+        """Return the rows of train, calibrate and test; raises `TrainingError` where one has too few."""
+        labels = self.time, self.is_fraud, self.known_at
+        if self.label_window is None:
+            return time_split(*labels, as_of=self.as_of, label_delay=self.label_delay)
+        return recent_split(*labels, self.user, as_of=self.as_of, label_window=self.label_window)
 
     def values_at(self, rows: Rows) -> NDArray[np.float32]:
         """Return the vectors of rows, float32 [len(rows), k], in memory."""

@@ -26,7 +26,7 @@ from sentinel_core.training.importance import importances
 from sentinel_core.training.onnx_model import open_session, raw_scores
 from sentinel_core.training.sampling import natural_sample
 from sentinel_core.training.search import Searched, search
-from sentinel_core.training.split import Split, time_split
+from sentinel_core.training.split import Split
 from sentinel_core.training.threshold import Choice, choose_threshold
 
 FOLDS: Final = 5
@@ -127,7 +127,7 @@ def _train(
     folds: int,
 ) -> TrainedCandidate:
     used, found = chosen.hyperparameters(hyperparameters), None
-    split = time_split(data.time, data.is_fraud, data.known_at, as_of=data.as_of, label_delay=data.label_delay)
+    split = data.split()
     if searched:
         clock = split.windows["train"].clock
         found = watch(

@@ -1,7 +1,11 @@
-"""The split in time: train | gap | calibrate and threshold | gap | test.
+"""The split into train, calibrate (and threshold) and test; each part keeps its natural fraud rate.
 
-A gap is as long as a label takes, so that at the start of each part the labels of the one before were known: the
-order of events is that of a system in operation. Each part keeps its natural fraud rate.
+`time_split` is for a history that ends: train | gap | calibrate | gap | test. A gap is as long as a label takes, so
+that at the start of each part the labels of the one before were known: the order of events is that of a system in
+operation.
+
+`recent_split` is for a system in operation that has to learn what is new: with gaps, the newest fraud would be weeks
+old before a model sees it. There the parts of the newest days are users, not times (docs/decisions/0023).
 """
 
 from __future__ import annotations
@@ -19,7 +23,14 @@ SHARES: Final = (0.65, 0.15, 0.20)
 """Of the time that is left without the gaps: train, calibrate, test."""
 MIN_FRAUDS: Final = 5
 """Fewer in a part say nothing: no fold for each, no threshold, no figure."""
+RECENT_DAYS: Final = (14, 42)
+"""Fewest and most of the newest mature days that are split by users; as many as `RECENT_FRAUDS` takes."""
+RECENT_FRAUDS: Final = 250
+"""Frauds wanted in the test part of the newest days: the gate tells nothing by fewer than 200."""
+USER_SHARES: Final = (0.5, 0.2, 0.3)
+"""Of the users of the newest days: train, calibrate, test."""
 _DAY: Final = 86_400_000_000
+_SALT: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +80,65 @@ def time_split(
             remedy="Give is_fraud (and labelled_at, where labels arrive at other times than the label delay says).",
         )
     return windowed_split(time, is_fraud, known_at, windows=_windows(time[known], as_of, label_delay, shares))
+
+
+def recent_split(
+    time: NDArray[np.int64],
+    is_fraud: NDArray[np.int8],
+    known_at: NDArray[np.int64],
+    user: NDArray[np.uint64],
+    *,
+    as_of: int,
+    label_window: int,
+) -> Split:
+    """Split labelled rows so that the newest mature days are in all three parts, each with users of its own.
+
+    Times are int64 µs [n], `is_fraud` int8 [n] with -1 unknown, `user` uint64 [n] hashes. A row is mature
+    `label_window` after it happened: before that, mostly frauds have labels. What is older than the newest days is in
+    the train part, whoever's it is. A user stays in the same part in every training. Raises `TrainingError` as
+    `time_split` does.
+    """
+    mature = (is_fraud >= 0) & (known_at <= as_of) & (time <= as_of - label_window)
+    end = as_of - label_window + 1
+    if not mature.any():
+        raise TrainingError(
+            f"expected transactions with mature labels, got none before {_day(end)}: labels mature"
+            f" {label_window / _DAY:g} days after the event.",
+            remedy="Wait, or set SENTINEL_LABEL_WINDOW_DAYS to how long your labels really take.",
+        )
+    part = _parts(user)
+    begin = _recent_from(time[mature & (is_fraud == 1) & (part == 2)], int(time[mature].min()), end)
+    windows = {
+        "train": Window(int(time[mature].min()), end, as_of),
+        "calibrate": Window(begin, end, as_of),
+        "test": Window(begin, end, as_of),
+    }
+    inside = {
+        "train": mature & ((time < begin) | (part == 0)),
+        "calibrate": mature & (time >= begin) & (part == 1),
+        "test": mature & (time >= begin) & (part == 2),
+    }
+    rows = {}
+    for name, mask in inside.items():
+        found = np.flatnonzero(mask)
+        rows[name] = found[np.argsort(time[found], kind="stable")]
+        _check(name, windows[name], time, is_fraud, rows[name])
+    return Split(rows["train"], rows["calibrate"], rows["test"], windows)
+
+
+def _parts(user: NDArray[np.uint64]) -> NDArray[np.intp]:
+    """Return the part of each user, 0 train, 1 calibrate, 2 test: by their hash alone."""
+    share = (user * _SALT >> np.uint64(11)).astype(np.float64) / 2**53
+    return np.searchsorted(np.cumsum(USER_SHARES)[:2], share, side="right")
+
+
+def _recent_from(tested_frauds: NDArray[np.int64], first: int, end: int) -> int:
+    """Return where the newest days begin: so that the test part has its frauds, within their bounds."""
+    fewest, most = (end - days * _DAY for days in RECENT_DAYS)
+    newest = np.sort(tested_frauds)[::-1]
+    wanted = int(newest[RECENT_FRAUDS - 1]) if len(newest) >= RECENT_FRAUDS else first
+    # Half of the history stays behind for the train part, whoever is in it.
+    return max(min(wanted, fewest), most, first + (end - first) // 2)
 
 
 def windowed_split(
