@@ -90,6 +90,10 @@ class Settings(BaseSettings):
     retrain_rest_hours: float = Field(24.0, ge=0)
     retrain_min_frauds: int = Field(50, ge=0)
     training_lease_hours: float = Field(12.0, gt=0)
+    drift_min_rows: int = Field(500, ge=100)
+    drift_max_rows: int = Field(10_000, ge=500)
+    drift_false_discovery_rate: float = Field(0.05, gt=0, lt=1)
+    drift_pages_kept: int = Field(72, ge=1)
     gate_latency_ms: float = Field(5.0, gt=0)
     model_name: str = "fraud_detector"
     bundle: Path | None = None

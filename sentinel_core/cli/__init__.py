@@ -12,6 +12,7 @@ from sentinel_core.cli import (
     alerts,
     backtest,
     data,
+    drift,
     features,
     keys,
     models,
@@ -35,7 +36,7 @@ def make_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    watching = (performance, retrain, alerts)
+    watching = (drift, performance, alerts, retrain)
     for module in (stack, data, features, models, *watching, backtest, ablation, replay, trace, keys):
         module.register(app)
     return app

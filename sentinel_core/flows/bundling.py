@@ -149,7 +149,7 @@ def _self_check(features: FeatureSet, trained: TrainedCandidate) -> files.SelfCh
 
 
 def _reference(features: FeatureSet, trained: TrainedCandidate) -> bytes:
-    """Write hold-out rows with their scores as Parquet: timestamp, user, merchant, score, is_fraud, features, categories.
+    """Write hold-out rows as Parquet: timestamp, user, merchant, score, is_fraud, the features, the categories.
 
     Users and merchants are numbered: drift asks which rows belong together, not whose they are.
     """

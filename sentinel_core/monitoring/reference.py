@@ -19,6 +19,7 @@ from sentinel_core.monitoring.variables import VARIABLES, Variable
 GROUPS: Final = 32
 """Groups of users that are drawn when the reference itself is resampled."""
 DRAWS: Final = 200
+SHOWN_ROWS: Final = 5_000
 _HOUR: Final = 3_600_000_000
 Floats = NDArray[np.float64]
 
@@ -89,6 +90,20 @@ class Reference:
             campaigns=expected,
             campaigns_variance=dispersion * expected + float(np.var(rates[1:])) * rows**2,
         )
+
+    def season_rows(self, window: Sample, *, seed: int, rows: int = SHOWN_ROWS) -> NDArray[np.intp]:
+        """Draw reference rows at the seasons of a window, with replacement: what the eye should compare it with."""
+        chance = ((mix(window.time) @ self._spread) / np.maximum(self._rows, 1.0))[self._cell]
+        drawn = np.random.default_rng(seed).choice(len(self), min(rows, len(self)), p=chance / chance.sum())
+        return np.sort(drawn)
+
+    def volume(self, window: Sample) -> list[dict[str, float]]:
+        """Return rows by hour of the day (UTC), each a share of the window's and of the reference's rows."""
+        hours = [np.bincount((time // _HOUR) % 24, minlength=24) for time in (window.time, self._sample.time)]
+        return [
+            {"hour": hour, "window": round(ours / len(window), 5), "reference": round(theirs / len(self), 5)}
+            for hour, (ours, theirs) in enumerate(zip(*(counts.tolist() for counts in hours), strict=True))
+        ]
 
     def _count(self) -> NDArray[np.float32]:
         """Count fine bins by group and season, float32 [GROUPS · CELLS, variables · FINE]."""

@@ -38,8 +38,9 @@ def mix(time: NDArray[np.int64]) -> NDArray[np.float64]:
 def like(rows: NDArray[np.float64], *, spread: bool) -> NDArray[np.float64]:
     """Say what of a reference with `rows` [CELLS] rows stands for each season: weights [CELLS, CELLS], by season.
 
-    A season's weights sum to 1. With `spread` the hours beside it help out, which halves the noise of a reference of two weeks; without, the hour
-    itself stands alone. What has too few rows is stood for by all days at those hours, then by everything.
+    A season's weights sum to 1. With `spread` the hours beside it help out, which halves the noise of a reference of
+    two weeks; without, the hour itself stands alone. What has too few rows is stood for by all days at those hours,
+    then by everything.
     """
     weights = np.zeros((CELLS, CELLS))
     types = CELLS // HOURS

@@ -1,0 +1,53 @@
+"""The page of a drift check, drawn by Evidently: each variable of the window beside the reference of the same season.
+
+The verdict is ours (sentinel_core.monitoring.drift); the page shows the distributions, and KS and PSI as Evidently
+computes them.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentinel_core.monitoring.distances import SIGNIFICANT
+from sentinel_core.monitoring.sample import Sample
+from sentinel_core.monitoring.variables import SCORE, VARIABLES
+
+UNKNOWN = "unknown"
+
+
+def write_page(reference: Sample, window: Sample, rows: NDArray[np.intp], path: Path) -> None:
+    """Write the page to `path`; of the reference the given rows are drawn. Only what has a say is on it."""
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.metrics import ValueDrift
+
+    shown = [one for one in VARIABLES if one.judged and (one.kind == "score" or _has(reference, one.name))]
+    numbers = [one.name for one in shown if one.kind != "category"]
+    texts = [one.name for one in shown if one.kind == "category"]
+    definition = DataDefinition(numerical_columns=numbers, categorical_columns=texts)
+    sides = [
+        Dataset.from_pandas(_frame(sample, numbers, texts), data_definition=definition)
+        for sample in (window, reference.take(rows))
+    ]
+    metrics: list[Any] = [ValueDrift(column=SCORE, method="ks", threshold=0.05)]
+    metrics += [ValueDrift(column=name, method="psi", threshold=SIGNIFICANT) for name in (*numbers, *texts)]
+    with warnings.catch_warnings():
+        # Evidently divides by counts of bins that are empty, and says so.
+        warnings.simplefilter("ignore")
+        Report(metrics).run(sides[0], sides[1]).save_html(str(path))
+
+
+def _has(sample: Sample, name: str) -> bool:
+    return name in sample.numbers or name in sample.categories
+
+
+def _frame(sample: Sample, numbers: list[str], texts: list[str]) -> Any:
+    import pandas as pd
+
+    columns: dict[str, Any] = {name: sample.score if name == SCORE else sample.numbers[name] for name in numbers}
+    columns |= {name: [UNKNOWN if text is None else str(text) for text in sample.categories[name]] for name in texts}
+    return pd.DataFrame(columns)
