@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,20 @@ from sentinel_core.monitoring.distances import SIGNIFICANT
 from sentinel_core.monitoring.sample import Sample
 from sentinel_core.monitoring.variables import SCORE, VARIABLES
 
-UNKNOWN = "unknown"
+UNKNOWN: Final = "unknown"
+P_VALUE: Final = 0.05
+"""Below it the test of Kolmogorov and Smirnov is marked on the page, variable by variable."""
 
 
 def write_page(reference: Sample, window: Sample, rows: NDArray[np.intp], path: Path) -> None:
     """Write the page to `path`; of the reference the given rows are drawn. Only what has a say is on it."""
+    with warnings.catch_warnings():
+        # Evidently uses what NumPy has renamed while it is imported, and divides by counts of bins that are empty.
+        warnings.simplefilter("ignore")
+        _write(reference.take(rows), window, path)
+
+
+def _write(reference: Sample, window: Sample, path: Path) -> None:
     from evidently import DataDefinition, Dataset, Report
     from evidently.metrics import ValueDrift
 
@@ -29,16 +38,13 @@ def write_page(reference: Sample, window: Sample, rows: NDArray[np.intp], path: 
     numbers = [one.name for one in shown if one.kind != "category"]
     texts = [one.name for one in shown if one.kind == "category"]
     definition = DataDefinition(numerical_columns=numbers, categorical_columns=texts)
-    sides = [
+    ours, theirs = (
         Dataset.from_pandas(_frame(sample, numbers, texts), data_definition=definition)
-        for sample in (window, reference.take(rows))
-    ]
-    metrics: list[Any] = [ValueDrift(column=SCORE, method="ks", threshold=0.05)]
+        for sample in (window, reference)
+    )
+    metrics: list[Any] = [ValueDrift(column=name, method="ks", threshold=P_VALUE) for name in numbers]
     metrics += [ValueDrift(column=name, method="psi", threshold=SIGNIFICANT) for name in (*numbers, *texts)]
-    with warnings.catch_warnings():
-        # Evidently divides by counts of bins that are empty, and says so.
-        warnings.simplefilter("ignore")
-        Report(metrics).run(sides[0], sides[1]).save_html(str(path))
+    Report(metrics).run(ours, theirs).save_html(str(path))
 
 
 def _has(sample: Sample, name: str) -> bool:
