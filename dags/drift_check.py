@@ -26,13 +26,13 @@ def drift_check() -> None:
     """Judge the newest answers of the champion; see doc_md."""
 
     @task
-    def judge() -> dict[str, Any]:
+    def check() -> dict[str, Any]:
         from sentinel_core.flows.drift import check_drift
         from sentinel_core.settings import load_settings
 
         return check_drift(load_settings(), now=datetime.now(UTC), progress=print)
 
-    judge()
+    check()
 
 
 drift_check()

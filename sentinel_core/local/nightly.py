@@ -49,6 +49,13 @@ def _check_alerts(settings: Settings, now: datetime) -> Mapping[str, Any]:
     return {one["rule"]: one["change"] or one["state"] for one in check_alerts(settings, now=now)}
 
 
+def _check_drift(settings: Settings, now: datetime) -> Mapping[str, Any]:
+    from sentinel_core.flows.drift import check_drift
+
+    made = check_drift(settings, now=now)
+    return {name: made[name] for name in ("verdict", "reason", "report_path")}
+
+
 def _check_retraining(settings: Settings, now: datetime) -> Mapping[str, Any]:
     from sentinel_core.flows.retrain import check_retraining
     from sentinel_core.local.retraining import train_beside
@@ -61,6 +68,7 @@ STEPS: Final[Mapping[str, Step]] = {
     "risk-refresh": Step(timedelta(minutes=30), _refresh_risk),
     "performance-check": Step(timedelta(minutes=90), _measure_performance),
     "alert-check": Step(timedelta(0), _check_alerts, every=timedelta(minutes=5)),
+    "drift-check": Step(timedelta(minutes=5), _check_drift, every=timedelta(hours=1)),
     "retrain-check": Step(timedelta(minutes=20), _check_retraining, every=timedelta(hours=1)),
 }
 

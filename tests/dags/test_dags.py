@@ -66,8 +66,8 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_every_dag_imports(bag: Any) -> None:
     assert bag["errors"] == {}
     assert sorted(bag["dags"]) == [
-        *("alert_check", "fraud_training", "model_moves", "model_rollback", "performance_check", "retrain_check"),
-        "risk_refresh",
+        *("alert_check", "drift_check", "fraud_training", "model_moves", "model_rollback", "performance_check"),
+        *("retrain_check", "risk_refresh"),
     ]
     for dag in bag["dags"].values():
         assert dag["doc"].startswith("# ")
@@ -117,6 +117,12 @@ def test_live_performance_is_measured_once_the_recorder_had_time_for_the_day(bag
     dag = bag["dags"]["performance_check"]
     assert dag["tasks"] == {"measure": []}
     assert dag["schedule"] == "30 1 * * *"
+
+
+def test_drift_is_checked_every_hour_before_retraining_is(bag: Any) -> None:
+    dag = bag["dags"]["drift_check"]
+    assert dag["tasks"] == {"check": []}
+    assert dag["schedule"] == "5 * * * *"  # the decision on retraining, at 20 past, says what this one saw
 
 
 def test_alerts_are_checked_every_five_minutes_and_one_check_at_a_time(bag: Any) -> None:
