@@ -65,7 +65,7 @@ class _Segment:
     def __init__(
         self, rows: Scored, threshold: NDArray[np.float64], user: NDArray[np.intp], n_users: int, count: int
     ) -> None:
-        self._user = user
+        self._user, self._weight = user, rows.weight
         self._sums = sums(rows, threshold, Costs(), user, n_users)
         self._ranking = Ranking(rows.is_fraud, rows.score)
         self._totals = np.empty((count, self._sums.shape[1]))
@@ -73,11 +73,13 @@ class _Segment:
 
     def draw(self, number: int, times: NDArray[np.int64]) -> None:
         self._totals[number] = times @ self._sums
-        self._precision[number] = self._ranking.figures(times[self._user])["pr_auc"]
+        of_rows = times[self._user]
+        weight = of_rows if self._weight is None else of_rows * self._weight
+        self._precision[number] = self._ranking.figures(weight)["pr_auc"]
 
     def figures(self) -> dict[str, Interval]:
         whole = figures(self._sums.sum(axis=0)[np.newaxis])
         value = {name: float(of_name[0]) for name, of_name in whole.items()}
-        value["pr_auc"] = self._ranking.figures()["pr_auc"]
+        value["pr_auc"] = self._ranking.figures(self._weight)["pr_auc"]
         drawn = {**figures(self._totals), "pr_auc": self._precision}
         return percentiles(value, {name: drawn[name] for name in SEGMENT_METRICS})

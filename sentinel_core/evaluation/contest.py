@@ -6,7 +6,7 @@ Each figure is an improvement: above 0 the challenger is better.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -70,9 +70,7 @@ def compare(
     n_users = 1 + int(user.max(initial=-1))
     both = [_Model(rows, contender, costs, user, n_users) for contender in (challenger, champion)]
     parts = {
-        name: [
-            DrawnPrecision(rows.is_fraud[mask], one.score[mask], user[mask], n_users) for one in (challenger, champion)
-        ]
+        name: [DrawnPrecision(_of(rows, one).take(mask), user[mask], n_users) for one in (challenger, champion)]
         for name, mask in (segments or {}).items()
     }
     whole, by_segment = [], []
@@ -89,23 +87,21 @@ class DrawnPrecision:
     """PR-AUC under many weights of users at once, as `Ranking` defines it for one.
 
     Only sums by user count: how many rows, and how many frauds, each user has between one fraud's score and the next.
-    Below the lowest fraud nothing matters.
+    Below the lowest fraud nothing matters. `user` int [n] counts from 0.
     """
 
-    def __init__(
-        self, is_fraud: NDArray[np.bool_], score: NDArray[np.float64], user: NDArray[np.intp], n_users: int
-    ) -> None:
+    def __init__(self, rows: Scored, user: NDArray[np.intp], n_users: int) -> None:
         from scipy.sparse import csr_array
 
-        steps = np.unique(-score[is_fraud])
-        step = np.searchsorted(steps, -score, side="left")
-        counted = step < len(steps)
+        steps = np.unique(-rows.score[rows.is_fraud])
+        step = np.searchsorted(steps, -rows.score, side="left")
+        weight = np.ones(len(step)) if rows.weight is None else rows.weight
         shape = (len(steps), n_users)
 
-        def counts(rows: NDArray[np.bool_]) -> Any:
-            return csr_array((np.ones(int(rows.sum())), (step[rows], user[rows])), shape=shape)
+        def counts(mask: NDArray[np.bool_]) -> Any:
+            return csr_array((weight[mask], (step[mask], user[mask])), shape=shape)
 
-        self._rows, self._frauds = counts(counted), counts(is_fraud)
+        self._rows, self._frauds = counts(step < len(steps)), counts(rows.is_fraud)
 
     def of(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return PR-AUC, float64 [draws]; `times` float64 [n_users, draws] says how often each user counts.
@@ -124,8 +120,8 @@ class _Model:
     """One model's figures under any weights of users."""
 
     def __init__(self, rows: Scored, contender: Contender, costs: Costs, user: NDArray[np.intp], n_users: int) -> None:
-        own = Scored(rows.is_fraud, contender.score, rows.user, rows.time, rows.cents)
-        self._precision = DrawnPrecision(rows.is_fraud, contender.score, user, n_users)
+        own = _of(rows, contender)
+        self._precision = DrawnPrecision(own, user, n_users)
         self._sums = sums(own, contender.threshold, costs, user, n_users)
         self._gaps = _gaps(own, user, n_users)
 
@@ -134,6 +130,10 @@ class _Model:
         totals = times.T @ self._sums
         error = np.abs(times.T @ self._gaps).sum(axis=1) / totals[:, 0]
         return np.stack([self._precision.of(times), figures(totals)["cost_saved"], -error])
+
+
+def _of(rows: Scored, contender: Contender) -> Scored:
+    return replace(rows, score=contender.score)
 
 
 def _draws_of_users(n_users: int, count: int, seed: int) -> Iterator[NDArray[np.float64]]:
@@ -149,7 +149,8 @@ def _gaps(rows: Scored, user: NDArray[np.intp], n_users: int) -> NDArray[np.floa
     """Sum score − fraud by user and range of scores: float64 [n_users, ranges]."""
     ranges = len(RELIABILITY_EDGES) - 1
     place = np.clip(np.searchsorted(RELIABILITY_EDGES, rows.score, side="right") - 1, 0, ranges - 1)
-    flat = np.bincount(user * ranges + place, weights=rows.score - rows.is_fraud, minlength=n_users * ranges)
+    gap = rows.score - rows.is_fraud if rows.weight is None else (rows.score - rows.is_fraud) * rows.weight
+    flat = np.bincount(user * ranges + place, weights=gap, minlength=n_users * ranges)
     gaps: NDArray[np.float64] = np.asarray(flat, dtype=np.float64).reshape(n_users, ranges)
     return gaps
 

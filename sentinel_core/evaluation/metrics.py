@@ -62,9 +62,12 @@ def _ratio(part: float, whole: float) -> float:
     return float(part / whole) if whole else 0.0
 
 
-def confusion(is_fraud: ArrayLike, decision: ArrayLike) -> Confusion:
-    """Count decisions (bool [n]) against labels (bool [n])."""
+def confusion(is_fraud: ArrayLike, decision: ArrayLike, weight: NDArray[np.float64] | None = None) -> Confusion:
+    """Count decisions (bool [n]) against labels (bool [n]), or add up the weights of rows, float64 [n]."""
     fraud, alarm = np.asarray(is_fraud, dtype=bool), np.asarray(decision, dtype=bool)
+    if weight is not None:
+        groups = (fraud & alarm, ~fraud & alarm, fraud & ~alarm, ~fraud & ~alarm)
+        return Confusion(*(float(weight[rows].sum()) for rows in groups))
     hits = int((fraud & alarm).sum())
     alarms, frauds = int(alarm.sum()), int(fraud.sum())
     return Confusion(hits, alarms - hits, frauds - hits, len(fraud) - alarms - frauds + hits)
@@ -123,27 +126,33 @@ def roc_auc(is_fraud: ArrayLike, score: ArrayLike) -> float:
     return Ranking(is_fraud, score).figures()["roc_auc"]
 
 
-def average_precision(is_fraud: ArrayLike, score: ArrayLike) -> float:
-    """Return PR-AUC as the sum of precision times the step in recall; NaN with one class only."""
-    return Ranking(is_fraud, score).figures()["pr_auc"]
+def average_precision(is_fraud: ArrayLike, score: ArrayLike, weight: NDArray[np.float64] | None = None) -> float:
+    """Return PR-AUC as the sum of precision times the step in recall; NaN with one class only.
+
+    `weight` is as in `Ranking.figures`.
+    """
+    return Ranking(is_fraud, score).figures(weight)["pr_auc"]
 
 
-def brier(is_fraud: ArrayLike, score: ArrayLike) -> float:
-    """Return the mean squared difference of score and label (Brier, 1950)."""
-    return float(np.mean((np.asarray(score, dtype=np.float64) - np.asarray(is_fraud, dtype=np.float64)) ** 2))
+def brier(is_fraud: ArrayLike, score: ArrayLike, weight: NDArray[np.float64] | None = None) -> float:
+    """Return the mean squared difference of score and label (Brier, 1950), weighted by rows where weights are given."""
+    squares = (np.asarray(score, dtype=np.float64) - np.asarray(is_fraud, dtype=np.float64)) ** 2
+    return float(np.mean(squares) if weight is None else np.average(squares, weights=weight))
 
 
-def evaluate(is_fraud: ArrayLike, score: ArrayLike, threshold: ArrayLike) -> dict[str, float]:
+def evaluate(
+    is_fraud: ArrayLike, score: ArrayLike, threshold: ArrayLike, weight: NDArray[np.float64] | None = None
+) -> dict[str, float]:
     """Return every metric of `METRICS` for scores float [n], labels bool [n]; an alarm is score ≥ threshold.
 
-    `threshold` is one for all rows, or float [n].
+    `threshold` is one for all rows, or float [n]; `weight` float64 [n] says how many rows each stands for, None 1 each.
     """
-    decided = confusion(is_fraud, np.asarray(score) >= np.asarray(threshold))
+    decided = confusion(is_fraud, np.asarray(score) >= np.asarray(threshold), weight)
     return {
         "accuracy": decided.accuracy,
         "precision": decided.precision,
         "recall": decided.recall,
         "f1": decided.f1,
-        **Ranking(is_fraud, score).figures(),
-        "brier": brier(is_fraud, score),
+        **Ranking(is_fraud, score).figures(weight),
+        "brier": brier(is_fraud, score, weight),
     }

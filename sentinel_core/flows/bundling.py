@@ -77,7 +77,7 @@ def write_report(folder: Path, manifest: Manifest, findings: Findings) -> None:
         writer.writerows(ranked)
     drawings = {
         "importances": plots.importance_plot(findings.importances, manifest.algorithm),
-        "precision_recall": plots.precision_recall_plot(findings.precision_recall.curve(), rate_of(manifest), heading),
+        "precision_recall": plots.precision_recall_plot(findings.precision_recall.curve(), rate_of(findings), heading),
         "roc": plots.roc_plot(findings.roc.curve(), heading),
         "reliability": plots.reliability_plot(findings.reliability.reliability(), heading),
         "score_histogram": plots.histogram_plot(findings.histogram.histogram(), heading),

@@ -9,15 +9,16 @@ from sentinel_core.reports.document import Picture, Section, Table, Text
 from sentinel_core.reports.wording import count, interval, percent
 
 
-def rate_of(manifest: Manifest) -> float:
+def rate_of(findings: Findings) -> float:
     """Return the share of fraud in the test part."""
-    part = manifest.parts["test"]
-    return part.frauds / part.rows
+    decided = findings.decisions
+    frauds = decided.true_positive + decided.false_negative
+    return frauds / (frauds + decided.false_positive + decided.true_negative)
 
 
 def curves_section(manifest: Manifest, findings: Findings) -> Section:
     """Show precision over recall, ROC, reliability and scores; the point of the threshold is marked."""
-    decided, rate = findings.decisions.confusion(), rate_of(manifest)
+    decided, rate = findings.decisions.confusion(), rate_of(findings)
     false = decided.false_positive / max(decided.false_positive + decided.true_negative, 1)
     figure = manifest.metrics["test"]
     brier = interval(figure.get("brier"))

@@ -13,13 +13,12 @@ from sentinel_core.errors import EmptyDataError
 from sentinel_core.flows import Progress, silent
 from sentinel_core.schema import COLUMN, REQUEST_COLUMNS
 from sentinel_core.settings import Settings
+from sentinel_core.training.maturity import WENT_THROUGH
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = (*REQUEST_COLUMNS, "currency", "outcome", "propensity", "is_fraud", "labelled_at")
-MATURING: Final = ("approved", "explored")
-"""The outcomes of payments that went through: had one been fraud, somebody would have said so."""
 SAID_IN: Final = ("transactions", "prediction_logs", "labels", "outcomes")
 WAIT_SECONDS: Final = 60.0
 """How long a reader that must be repeatable waits for what is being written as it begins."""
@@ -72,7 +71,7 @@ def _frame(chunks: Sequence[Mapping[str, Any]], settings: Settings, as_of: datet
     matured_at = raw["timestamp"] + np.timedelta64(settings.label_window)
     matures = (
         (raw["is_fraud"] < 0)
-        & np.isin(raw["outcome"].astype(str), MATURING)
+        & np.isin(raw["outcome"].astype(str), WENT_THROUGH)
         & (matured_at <= np.datetime64(as_of.astimezone(UTC).replace(tzinfo=None), "us"))
     )
     raw["is_fraud"] = np.where(matures, 0, raw["is_fraud"])

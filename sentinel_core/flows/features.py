@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +25,8 @@ from sentinel_core.features.risk import RiskHistory, RiskTable, served_midnight
 from sentinel_core.flows import Progress, silent
 from sentinel_core.schema import CATEGORY_COLUMNS, MICROS_PER_SECOND, to_micros
 from sentinel_core.settings import Settings
+from sentinel_core.training.data import Exploration
+from sentinel_core.training.maturity import judged_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,8 +44,9 @@ class FeatureSet:
     """The vectors of a snapshot under one catalogue, as they lie in `path`.
 
     `values` float32 [n, len(FEATURE_NAMES)], mapped from disk; the other arrays have an element a row: user hash, time
-    and known_at (µs), cents, is_fraud int8 (-1 unknown), is_fraud_true int8 or None; `categories` the columns that the
-    data has. `risk` is the table of training's clock.
+    and known_at (µs), cents, is_fraud int8 (-1 unknown, or not to be counted: `judged_whole`), is_fraud_true int8 or
+    None, weight float64 and stood_for bool as in `TrainingData`; `categories` the columns that the data has. `risk` is
+    the table of training's clock.
     """
 
     path: Path
@@ -54,6 +58,8 @@ class FeatureSet:
     is_fraud: NDArray[np.int8]
     known_at: NDArray[np.int64]
     is_fraud_true: NDArray[np.int8] | None
+    weight: NDArray[np.float64] | None
+    stood_for: NDArray[np.bool_] | None
     categories: Mapping[str, NDArray[Any]]
     risk: RiskTable
 
@@ -134,6 +140,8 @@ def load_feature_set(settings: Settings, identity: str) -> FeatureSet:
         is_fraud=column["is_fraud"],
         known_at=column["known_at"],
         is_fraud_true=column.get("is_fraud_true"),
+        weight=column.get("weight"),
+        stood_for=column.get("stood_for"),
         # A dictionary's nulls would come out as its first value.
         categories={
             name: meta.column(name).cast(pa.string()).to_numpy(zero_copy_only=False)
@@ -206,24 +214,42 @@ def _build(snapshot: Snapshot, folder: Path, kind: EntityKind) -> None:
     frame = snapshot.frame()
     delay = pd.Timedelta(days=snapshot.manifest["label_delay_days"]).to_pytimedelta()
     events = to_events(frame, ids=False)
-    risk = RiskHistory(events, to_labels(frame, delay), int(delay.total_seconds() * MICROS_PER_SECOND))
+    delay_us = int(delay.total_seconds() * MICROS_PER_SECOND)
+    risk = RiskHistory(events, to_labels(frame, delay), delay_us)
     np.save(folder / VALUES, build_offline(events, risk, kind=kind, threads=os.cpu_count() or 1).values)
     # What serving falls back to: the table that serves the moment at which training stood.
     clock = int(served_midnight(to_micros(snapshot.as_of)))
     (folder / RISK).write_bytes(risk.at(clock).to_bytes())
-    is_fraud, known_at = label_arrays(frame, delay)
+    time = micros(frame["timestamp"])
     columns: dict[str, Any] = {
         "transaction_id": frame["transaction_id"],
         "user": events.user,
-        "time": micros(frame["timestamp"]),
+        "time": time,
         "cents": events.cents,
-        "is_fraud": is_fraud,
-        "known_at": known_at,
+        **_labels(snapshot, frame, time, delay_us),
     }
     if "is_fraud_true" in frame:
         columns["is_fraud_true"] = frame["is_fraud_true"].astype("Int8").fillna(-1).astype("int8")
     columns |= {name: frame[name].astype("category") for name in _present(frame, CATEGORY_COLUMNS)}
     pd.DataFrame(columns).to_parquet(folder / META, index=False, compression="zstd")
+
+
+def _labels(snapshot: Snapshot, frame: pd.DataFrame, time: NDArray[np.int64], delay_us: int) -> dict[str, Any]:
+    """Return the columns of what each row turned out to be, and of how much it counts where some were explored."""
+    is_fraud, known_at = label_arrays(frame, timedelta(microseconds=delay_us))
+    columns = {"is_fraud": is_fraud, "known_at": known_at}
+    if "outcome" not in frame:
+        return columns
+    outcome = np.array(frame["outcome"].fillna(""), dtype=object)
+    if "label_window_days" in snapshot.manifest:
+        window_us = int(timedelta(days=snapshot.manifest["label_window_days"]) / timedelta(microseconds=1))
+        judged = judged_whole(is_fraud, known_at, time, outcome, label_window=window_us, label_delay=delay_us)
+        columns = dict(zip(columns, judged, strict=True))
+    if "propensity" in frame:
+        propensity = frame["propensity"].to_numpy(np.float64, na_value=np.nan)
+        explored = Exploration.of(outcome, propensity, time)
+        columns |= {} if explored is None else {"weight": explored.weight, "stood_for": explored.stood_for}
+    return columns
 
 
 def _present(frame: pd.DataFrame, names: Iterable[str]) -> list[str]:

@@ -49,7 +49,7 @@ class Bins(_Frozen):
 
     score: tuple[float, ...]
     fraud: tuple[float, ...]
-    rows: tuple[int, ...]
+    rows: tuple[int | float, ...]
 
     def reliability(self) -> curves.Reliability:
         """Return it as it is drawn."""
@@ -60,8 +60,8 @@ class Counts(_Frozen):
     """`curves.Histogram` as JSON."""
 
     edges: tuple[float, ...]
-    legitimate: tuple[int, ...]
-    fraud: tuple[int, ...]
+    legitimate: tuple[int | float, ...]
+    fraud: tuple[int | float, ...]
 
     def histogram(self) -> curves.Histogram:
         """Return it as it is drawn."""
@@ -71,10 +71,10 @@ class Counts(_Frozen):
 class Decisions(_Frozen):
     """`Confusion` as JSON."""
 
-    true_positive: int
-    false_positive: int
-    false_negative: int
-    true_negative: int
+    true_positive: int | float
+    false_positive: int | float
+    false_negative: int | float
+    true_negative: int | float
 
     def confusion(self) -> Confusion:
         """Return it with its metrics."""
@@ -137,8 +137,8 @@ def find(data: TrainingData, trained: TrainedCandidate) -> Findings:
     prior_count = np.asarray(data.values[test, POSITION["user_prior_count"]])
     masks = segments(rows.cents, prior_count, {name: column[test] for name, column in data.categories.items()})
     of_segments = judge_segments(rows, threshold, masks, min_frauds=MIN_SEGMENT_FRAUDS, count=DRAWS, seed=trained.seed)
-    reliability = curves.reliability(rows.is_fraud, score)
-    histogram = curves.histogram(rows.is_fraud, score)
+    reliability = curves.reliability(rows.is_fraud, score, rows.weight)
+    histogram = curves.histogram(rows.is_fraud, score, rows.weight)
     searched = (f"Settings: {trained.search.note}",) if trained.search else ()
     return Findings(
         rows=len(data.time),
@@ -146,8 +146,8 @@ def find(data: TrainingData, trained: TrainedCandidate) -> Findings:
         mature=int(((data.is_fraud >= 0) & (data.known_at <= data.as_of)).sum()),
         fitted_rows=trained.rows,
         importances=dict(trained.importances),
-        precision_recall=_line(curves.precision_recall(rows.is_fraud, score)),
-        roc=_line(curves.roc(rows.is_fraud, score)),
+        precision_recall=_line(curves.precision_recall(rows.is_fraud, score, rows.weight)),
+        roc=_line(curves.roc(rows.is_fraud, score, rows.weight)),
         reliability=Bins(
             score=_rounded(reliability.score), fraud=_rounded(reliability.fraud), rows=tuple(reliability.rows.tolist())
         ),
@@ -156,7 +156,7 @@ def find(data: TrainingData, trained: TrainedCandidate) -> Findings:
             legitimate=tuple(histogram.legitimate.tolist()),
             fraud=tuple(histogram.fraud.tolist()),
         ),
-        decisions=Decisions(**asdict(confusion(rows.is_fraud, score >= threshold))),
+        decisions=Decisions(**asdict(confusion(rows.is_fraud, score >= threshold, rows.weight))),
         segments=tuple(
             Segment(
                 name=segment.name,

@@ -127,7 +127,7 @@ def _champion(settings: Settings, folder: Path) -> tuple[LoadedBundle | None, st
 def _baselines(registered: Mapping[str, Any], holdout: Holdout) -> dict[str, float]:
     """PR-AUC on the test part of the amount alone, and of a plain logistic regression where that is not the model."""
     data, test = holdout.data, holdout.split.test
-    found = {"the amount alone": average_precision(data.fraud_at(test), data.cents[test])}
+    found = {"the amount alone": average_precision(data.fraud_at(test), data.cents[test], data.weight_at(test))}
     if registered["best"]["model"] != BASELINE:
         trained = [row["pr_auc"] for row in registered["table"] if row["model"] == BASELINE]
         plain = trained[0] if trained else fit(BASELINE, data, seed=0, folds=2).metrics["test"]["pr_auc"].value

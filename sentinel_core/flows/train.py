@@ -103,6 +103,8 @@ def training_data(settings: Settings, features: FeatureSet) -> TrainingData:
         as_of=to_micros(features.snapshot.as_of),
         label_delay=_micros_of_days(manifest["label_delay_days"]),
         is_fraud_true=features.is_fraud_true,
+        weight=features.weight,
+        stood_for=features.stood_for,
         floors=profile_floors(manifest["profile"], manifest["floors"]),
         policy=threshold_policy(settings),
         label_window=_micros_of_days(manifest["label_window_days"]) if "label_window_days" in manifest else None,

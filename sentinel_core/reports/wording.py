@@ -49,9 +49,9 @@ def interval(figure: Bounded | None) -> str:
     return f"{figure.value:.4f} [{figure.low:.4f}, {figure.high:.4f}]"
 
 
-def count(number: int) -> str:
-    """Write a number of things."""
-    return f"{number:,}"
+def count(number: float) -> str:
+    """Write a number of things, or a sum of weights as how many it stands for."""
+    return f"{round(number):,}"
 
 
 def percent(share: float) -> str:

@@ -86,8 +86,8 @@ def ablate(
     """Judge variants on data whose `names` hold the catalogue and what is proposed, but for `NOISE`.
 
     The catalogue's own model leaves out the columns of all variants that are added. At most `train_rows` rows are
-    fitted, and whole users of about `JUDGE_ROWS` rows judged in each fold. Raises `TrainingError` where the data is
-    too short for the folds.
+    fitted, and whole users of about `JUDGE_ROWS` rows judged in each fold; weights of rows play no part. Raises
+    `TrainingError` where the data is too short for the folds.
     """
     if seeds < 1 or folds < 1:
         raise TrainingError(f"expected one seed and one fold at least, got {seeds} and {folds}.", remedy="Ask for 3.")
@@ -144,7 +144,7 @@ class _Inputs:
     ) -> Callable[[frozenset[str]], NDArray[np.float64]]:
         """Encode the rows of a fold; what is returned fits the model on columns and scores the judged rows."""
         data, chosen = self._data, candidate(MODEL)
-        train = thin_legitimate(fold.train, data.fraud_at(fold.train), train_rows, seed)
+        train, _ = thin_legitimate(fold.train, data.fraud_at(fold.train), train_rows, seed)
         noise = np.random.default_rng(seed).normal(size=len(data.time)).astype(np.float32)
         encoder = fit_encoder(
             self._names,

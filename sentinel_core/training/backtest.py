@@ -179,13 +179,13 @@ def _period(
         progress(name)
         begun = time.perf_counter()
         raw, raw_calibrate = _scores(candidate(name), data, used, (train, calibrate, test), by_folds, seed)
-        calibration = fit_platt(raw_calibrate, data.fraud_at(calibrate))
+        calibration = fit_platt(raw_calibrate, data.fraud_at(calibrate), data.weight_at(calibrate))
         on_calibrate[name] = calibration(raw_calibrate)
         models[name] = _judge(data, (calibrate, on_calibrate[name]), (test, calibration(raw)), begun)
     if blend:
         begun = time.perf_counter()
         mixed = [_mean_logit([scores[name] for name in blend]) for scores in (on_calibrate, _test_scores(models))]
-        calibration = fit_platt(mixed[0], data.fraud_at(calibrate))
+        calibration = fit_platt(mixed[0], data.fraud_at(calibrate), data.weight_at(calibrate))
         models[BLEND] = _judge(data, (calibrate, calibration(mixed[0])), (test, calibration(mixed[1])), begun)
     return PeriodResult(period, train, test, len(every) - len(test), models)
 

@@ -38,29 +38,32 @@ class Platt:
         return _sigmoid(self.slope * smoothed_logit(probability, self.smoothing) + self.intercept)
 
 
-def fit_platt(probability: ArrayLike, is_fraud: ArrayLike) -> Platt:
+def fit_platt(probability: ArrayLike, is_fraud: ArrayLike, weight: NDArray[np.float64] | None = None) -> Platt:
     """Fit the map by maximum likelihood on rows that the model has not seen, at their natural fraud rate.
+
+    `weight` float64 [n] says how many rows each stands for, None 1 each.
 
     Newton's method on two parameters with Platt's smoothed targets, so that separable rows have a finite answer.
     Raises `TrainingError` where the outputs do not grow with the frequency of fraud: no increasing map exists.
     """
     x = smoothed_logit(probability)
     fraud = np.asarray(is_fraud, dtype=bool)
-    frauds, others = int(fraud.sum()), int((~fraud).sum())
+    rows = np.ones(len(fraud)) if weight is None else weight
+    frauds, others = float(rows[fraud].sum()), float(rows[~fraud].sum())
     target = np.where(fraud, (frauds + 1) / (frauds + 2), 1 / (others + 2))
     design = np.stack([x, np.ones_like(x)], axis=1)
     weights = np.array([1.0, 0.0])
     for _ in range(_NEWTON_STEPS):
         p = _sigmoid(design @ weights)
-        hessian = (design * (p * (1 - p))[:, None]).T @ design + np.eye(2) * _RIDGE
-        step = np.linalg.solve(hessian, design.T @ (p - target))
+        hessian = (design * (rows * p * (1 - p))[:, None]).T @ design + np.eye(2) * _RIDGE
+        step = np.linalg.solve(hessian, design.T @ (rows * (p - target)))
         weights -= np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)
         if np.abs(step).max() < _CONVERGED:
             break
     if not weights[0] > 0:
         raise TrainingError(
             f"expected scores that grow with fraud on the calibration rows, got a slope of {weights[0]:.3g}"
-            f" over {frauds:,} frauds and {others:,} legitimate rows.",
+            f" over {int(fraud.sum()):,} frauds and {int((~fraud).sum()):,} legitimate rows.",
             remedy="The model knows nothing about these rows: look at its features, its labels and its training part.",
         )
     return Platt(float(weights[0]), float(weights[1]))

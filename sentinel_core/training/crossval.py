@@ -68,13 +68,14 @@ def cross_validate(
     A fold's calibration and threshold (best F1) come from the scores of the other folds. Raises as `out_of_fold` does.
     """
     score, fold_of = out_of_fold(chosen, data, rows, hyperparameters, folds=folds, seed=seed)
-    fraud = data.fraud_at(rows)
+    fraud, weight = data.fraud_at(rows), data.weight_at(rows)
     figures = []
     for fold in range(folds):
         judge = fold_of == fold
-        calibration = fit_platt(score[~judge], fraud[~judge])
-        threshold, _ = best_f1(fraud[~judge], calibration(score[~judge]))
-        figures.append(evaluate(fraud[judge], calibration(score[judge]), threshold))
+        others, own = (None if weight is None else weight[part] for part in (~judge, judge))
+        calibration = fit_platt(score[~judge], fraud[~judge], others)
+        threshold, _ = best_f1(fraud[~judge], calibration(score[~judge]), others)
+        figures.append(evaluate(fraud[judge], calibration(score[judge]), threshold, own))
     return {
         name: (float(np.nanmean([f[name] for f in figures])), float(np.nanstd([f[name] for f in figures])))
         for name in METRICS

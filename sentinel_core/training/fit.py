@@ -140,7 +140,7 @@ def _train(
     difference = watch("agree", lambda: check_agreement(onnx, fitted.estimator, scored["test"]))
     session = open_session(onnx)
     raw = {part: raw_scores(session, rows) for part, rows in scored.items()}
-    calibration = fit_platt(raw["calibrate"], data.fraud_at(split.calibrate))
+    calibration = fit_platt(raw["calibrate"], data.fraud_at(split.calibrate), data.weight_at(split.calibrate))
     scores = {part: calibration(outputs) for part, outputs in raw.items()}
     choice = choose_threshold(data.scored(split.calibrate, scores["calibrate"]), data.policy, data.floors)
     return TrainedCandidate(

@@ -48,11 +48,15 @@ def fit_on(
     seed: int,
     budget: int | None = None,
 ) -> Fitted:
-    """Fit a candidate on labelled rows, thinned to `budget` rows (the candidate's own by default).
+    """Fit a candidate on labelled rows with their weights, thinned to `budget` rows (by default the candidate's own).
+
+    The encoder counts rows, whatever their weight: it is a change of units.
 
     Raises `TrainingError` for values of hyperparameters that scikit-learn refuses.
     """
-    kept = thin_legitimate(rows, data.fraud_at(rows), budget or chosen.row_budget, seed)
+    kept, weight = thin_legitimate(
+        rows, data.fraud_at(rows), budget or chosen.row_budget, seed, weight=data.weight_at(rows)
+    )
     encoder = fit_encoder(
         data.names,
         data.values_at(kept),
@@ -61,18 +65,34 @@ def fit_on(
         scaling=chosen.scaling,
     )
     matrix = encoder.transform(data.values_at(kept), data.categories_at(kept))
-    estimator, notes = _fit(chosen.estimator(hyperparameters, seed), matrix, data.fraud_at(kept))
+    fraud = data.fraud_at(kept)
+    estimator, notes = _fit(chosen.estimator(_balanced(hyperparameters, fraud, weight), seed), matrix, fraud, weight)
     return Fitted(encoder, estimator, kept, notes)
 
 
-def _fit(estimator: Any, matrix: NDArray[np.float32], fraud: NDArray[np.bool_]) -> tuple[Any, tuple[str, ...]]:
+def _balanced(
+    hyperparameters: Mapping[str, Any], fraud: NDArray[np.bool_], weight: NDArray[np.float64] | None
+) -> Mapping[str, Any]:
+    """Balance the classes by their weights: scikit-learn's trees would do it by their rows."""
+    if weight is None or hyperparameters.get("class_weight") != "balanced":
+        return hyperparameters
+    total = {0: float(weight[~fraud].sum()), 1: float(weight[fraud].sum())}
+    return {
+        **hyperparameters,
+        "class_weight": {label: float(weight.sum()) / (2 * of_class) for label, of_class in total.items()},
+    }
+
+
+def _fit(
+    estimator: Any, matrix: NDArray[np.float32], fraud: NDArray[np.bool_], weight: NDArray[np.float64] | None
+) -> tuple[Any, tuple[str, ...]]:
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", ConvergenceWarning)
         try:
-            estimator.fit(matrix, fraud)
+            estimator.fit(matrix, fraud, sample_weight=weight)
         except ValueError as error:
             raise TrainingError(
                 f"expected hyperparameters that {type(estimator).__name__} accepts, but it refuses them: {error}",

@@ -164,8 +164,7 @@ class Contest:
 
     def champion_figures(self) -> dict[str, float]:
         """Return the champion's figures on the hold-out."""
-        rows = self.rows
-        own = Scored(rows.is_fraud, self.champion.score, rows.user, rows.time, rows.cents)
+        own = replace(self.rows, score=self.champion.score)
         return judge(own, self.champion.threshold, self.costs)
 
     def described(self) -> dict[str, Any]:

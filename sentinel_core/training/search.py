@@ -76,7 +76,8 @@ def search(
     def judge(fold: int, tried: Mapping[str, Any], budget: int) -> float:
         cheaper = {**tried, **chosen.searched_with}
         fitted = fit_on(chosen, data, folds[fold].train, cheaper, seed=seed, budget=budget)
-        return average_precision(data.fraud_at(judged[fold]), fitted.score(data, judged[fold]))
+        rows = judged[fold]
+        return average_precision(data.fraud_at(rows), fitted.score(data, rows), data.weight_at(rows))
 
     settings = _settings(chosen, default, RUNGS[0][0], seed)
     trials: list[Trial] = []

@@ -64,22 +64,25 @@ def time_split(
     as_of: int,
     label_delay: int,
     shares: tuple[float, float, float] = SHARES,
+    stood_for: NDArray[np.bool_] | None = None,
 ) -> Split:
     """Split labelled rows in time; all times are int64 µs [n], `is_fraud` int8 [n] with -1 unknown.
 
     The last event is at most `label_delay` before the clock `as_of`: after that, only what was reported early is
     labelled. A training row counts if its label was known when the calibration part begins, a calibration row when
-    the test part begins, a test row at `as_of`. Raises `TrainingError` where a part has no rows, one class, or fewer
-    than `MIN_FRAUDS` frauds.
+    the test part begins, a test row at `as_of`. Rows of `stood_for`, bool [n], are in the train part alone. Raises
+    `TrainingError` where a part has no rows, one class, or fewer than `MIN_FRAUDS` frauds.
     """
     known = (is_fraud >= 0) & (known_at <= as_of)
     if not known.any():
         raise TrainingError(
             f"expected labelled rows, got {int((is_fraud >= 0).sum()):,} labels among {len(time):,} rows and none known"
             f" by {_day(as_of)}.",
-            remedy="Give is_fraud (and labelled_at, where labels arrive at other times than the label delay says).",
+            remedy="Give is_fraud (and labelled_at, where labels arrive at other times than the label delay says)."
+            " From the database, payments that went through count as legitimate after SENTINEL_LABEL_WINDOW_DAYS.",
         )
-    return windowed_split(time, is_fraud, known_at, windows=_windows(time[known], as_of, label_delay, shares))
+    windows = _windows(time[known], as_of, label_delay, shares)
+    return windowed_split(time, is_fraud, known_at, windows=windows, stood_for=stood_for)
 
 
 def recent_split(
@@ -90,13 +93,14 @@ def recent_split(
     *,
     as_of: int,
     label_window: int,
+    stood_for: NDArray[np.bool_] | None = None,
 ) -> Split:
     """Split labelled rows so that the newest mature days are in all three parts, each with users of its own.
 
     Times are int64 µs [n], `is_fraud` int8 [n] with -1 unknown, `user` uint64 [n] hashes. A row is mature
     `label_window` after it happened: before that, mostly frauds have labels. What is older than the newest days is in
-    the train part, whoever's it is. A user stays in the same part in every training. Raises `TrainingError` as
-    `time_split` does.
+    the train part, whoever's it is. A user stays in the same part in every training. `stood_for` and what is raised are
+    as for `time_split`.
     """
     mature = (is_fraud >= 0) & (known_at <= as_of) & (time <= as_of - label_window)
     end = as_of - label_window + 1
@@ -107,7 +111,8 @@ def recent_split(
             remedy="Wait, or set SENTINEL_LABEL_WINDOW_DAYS to how long your labels really take.",
         )
     part = _parts(user)
-    begin = _recent_from(time[mature & (is_fraud == 1) & (part == 2)], int(time[mature].min()), end)
+    judged = mature if stood_for is None else mature & ~stood_for
+    begin = _recent_from(time[judged & (is_fraud == 1) & (part == 2)], int(time[mature].min()), end)
     windows = {
         "train": Window(int(time[mature].min()), end, as_of),
         "calibrate": Window(begin, end, as_of),
@@ -115,8 +120,8 @@ def recent_split(
     }
     inside = {
         "train": mature & ((time < begin) | (part == 0)),
-        "calibrate": mature & (time >= begin) & (part == 1),
-        "test": mature & (time >= begin) & (part == 2),
+        "calibrate": judged & (time >= begin) & (part == 1),
+        "test": judged & (time >= begin) & (part == 2),
     }
     rows = {}
     for name, mask in inside.items():
@@ -147,9 +152,14 @@ def windowed_split(
     known_at: NDArray[np.int64],
     *,
     windows: dict[str, Window],
+    stood_for: NDArray[np.bool_] | None = None,
 ) -> Split:
-    """Split labelled rows into the given windows (train, calibrate, test); the same errors as `time_split`."""
-    rows = {name: rows_within(name, window, time, is_fraud, known_at) for name, window in windows.items()}
+    """Split labelled rows into the given windows (train, calibrate, test); the same terms as in `time_split`."""
+    judged = is_fraud if stood_for is None else np.where(stood_for, -1, is_fraud)
+    rows = {
+        name: rows_within(name, window, time, is_fraud if name == "train" else judged, known_at)
+        for name, window in windows.items()
+    }
     return Split(rows["train"], rows["calibrate"], rows["test"], dict(windows))
 
 

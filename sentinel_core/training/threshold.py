@@ -61,43 +61,47 @@ def choose_threshold(rows: Scored, policy: Policy, floors: Mapping[str, float]) 
     name = policy.name if policy.name not in ("auto", "floor_margin") else "floor_margin" if bound else "best_f1"
     costs = None
     if name == "floor_margin":
-        threshold = _widest_margin(rows.is_fraud, rows.score, bound)
+        threshold = _widest_margin(rows, bound)
     elif name == "alert_budget":
         threshold = _within_budget(rows, policy.alerts_a_day)
     elif name == "lowest_cost":
         costs = policy.costs
         threshold = float(costs.threshold(np.median(rows.cents)))
     else:
-        threshold, _ = best_f1(rows.is_fraud, rows.score)
+        threshold, _ = best_f1(rows.is_fraud, rows.score, rows.weight)
     choice = Choice(threshold, name, {}, costs)
-    reached = evaluate(rows.is_fraud, rows.score, choice.at(rows.cents))
+    reached = evaluate(rows.is_fraud, rows.score, choice.at(rows.cents), rows.weight)
     return Choice(threshold, name, {f"{metric}_on_calibrate": reached[metric] for metric in FLOORED}, costs)
 
 
-def best_f1(is_fraud: NDArray[np.bool_], score: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the threshold (inclusive) with the highest F1 on these rows, and that F1.
+def best_f1(
+    is_fraud: NDArray[np.bool_], score: NDArray[np.float64], weight: NDArray[np.float64] | None = None
+) -> tuple[float, float]:
+    """Return the threshold (inclusive) with the highest F1 on these rows, and that F1; None weighs 1 each.
 
     It lies midway between two neighbouring scores, so that a score which moves by a rounding error stays on its
     side. Of equal ones the highest threshold wins.
     """
-    curve = precision_recall(is_fraud, score)
+    curve = precision_recall(is_fraud, score, weight)
     f1 = _f1(curve.x, curve.y)
     return _highest(curve.threshold, f1, score), float(f1.max())
 
 
-def _widest_margin(is_fraud: NDArray[np.bool_], score: NDArray[np.float64], bound: Mapping[str, float]) -> float:
-    curve = precision_recall(is_fraud, score)
+def _widest_margin(rows: Scored, bound: Mapping[str, float]) -> float:
+    curve = precision_recall(rows.is_fraud, rows.score, rows.weight)
     reached = {"precision": curve.y, "recall": curve.x, "f1": _f1(curve.x, curve.y)}
     margin = np.min([reached[name] - floor for name, floor in bound.items()], axis=0)
-    return _highest(curve.threshold, margin, score)
+    return _highest(curve.threshold, margin, rows.score)
 
 
 def _within_budget(rows: Scored, alerts_a_day: float) -> float:
     """Return the lowest threshold whose alarms, spread over the days of the rows, stay within the budget."""
     days = (int(rows.time.max()) - int(rows.time.min())) / _DAY + 1 / len(rows.time)
-    descending = np.sort(rows.score)[::-1]
-    allowed = int(alerts_a_day * days)
-    if allowed >= len(descending):
+    order = np.argsort(-rows.score, kind="stable")
+    descending = rows.score[order]
+    alarms = np.arange(1, len(order) + 1) if rows.weight is None else np.cumsum(rows.weight[order])
+    allowed = int(np.searchsorted(alarms, int(alerts_a_day * days), side="right"))
+    if allowed == len(descending):
         return 0.0
     refused = float(descending[allowed])
     above = descending[descending > refused]

@@ -58,7 +58,7 @@ def test_drawn_precision_is_average_precision_of_the_drawn_rows_with_ties_too(se
     fraud, score = generator.random(60) < 0.2, generator.integers(0, scores, 60) / scores
     user = generator.integers(0, 9, 60)
     times = generator.integers(0, 3, (9, 5)).astype(np.float64)
-    found = DrawnPrecision(fraud, score, user, 9).of(times)
+    found = DrawnPrecision(Scored(fraud, score, user, user, user), user, 9).of(times)
     for draw in range(5):
         rows = np.repeat(np.arange(60), times[user, draw].astype(int))
         expected = average_precision(fraud[rows], score[rows]) if fraud[rows].any() else np.nan

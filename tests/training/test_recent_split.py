@@ -97,3 +97,12 @@ def test_too_few_frauds_of_a_part_are_named() -> None:
     history["is_fraud"] = np.where(history["is_fraud"] == 1, 0, history["is_fraud"])
     with pytest.raises(TrainingError, match="the part 'train'"):
         _split(history)
+
+
+def test_rows_that_explored_ones_stand_for_are_learned_from_and_judged_on_nowhere() -> None:
+    history = _history()
+    stood_for = np.arange(len(history["time"])) % 3 == 0
+    split = recent_split(**history, as_of=AS_OF, label_window=WINDOW, stood_for=stood_for)
+    assert stood_for[split.train].any()
+    assert not stood_for[split.calibrate].any()
+    assert not stood_for[split.test].any()
