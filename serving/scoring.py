@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinel_core.errors import SentinelError, StoreError
+from sentinel_core.exploration import Exploration
 from sentinel_core.features.build import build_online
 from sentinel_core.features.catalog import catalogue_hash
 from sentinel_core.features.entities import RECORD, USER
@@ -38,7 +39,6 @@ from sentinel_core.stores.redis_store import (
 from serving.batcher import MicroBatcher
 from serving.errors import DeadlineError, FutureEventsError
 from serving.events import categories, commit_request, record_requests, to_events, touches_of
-from serving.exploration import Exploration
 from serving.fallback import Fallback
 from serving.identity import Identified, identify
 from serving.logs import get_logger

@@ -4,6 +4,7 @@ docs/synthetic.md tells its story; docs/decisions/0004-generator-difficulty.md w
 """
 
 from sentinel_core.synthetic.difficulty import DEFAULT_DIFFICULTY, Difficulty
+from sentinel_core.synthetic.drifts import Ramp
 from sentinel_core.synthetic.generate import Simulation, generate, simulate
 
-__all__ = ["DEFAULT_DIFFICULTY", "Difficulty", "Simulation", "generate", "simulate"]
+__all__ = ["DEFAULT_DIFFICULTY", "Difficulty", "Ramp", "Simulation", "generate", "simulate"]

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 SCENARIOS: Final = ("stolen_card", "account_takeover", "card_testing")
-"""The three patterns that are generated as sequences; `mimicry` joins them as the fourth `fraud_scenario`."""
-STOLEN, TAKEOVER, TESTING, MIMICRY = range(1, 5)
+"""The three patterns that are generated as sequences; the fourth `fraud_scenario` is `mimicry`, the fifth a drift."""
+STOLEN, TAKEOVER, TESTING, MIMICRY, VOUCHER = range(1, 6)
 """Codes of a fraud's scenario inside the generator; 0 is legitimate."""
-SCENARIO_NAMES: Final = (*SCENARIOS, "mimicry")
+SCENARIO_NAMES: Final = (*SCENARIOS, "mimicry", "voucher_fraud")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -15,6 +15,7 @@ from sentinel_core.schema import hash_text, to_micros
 from sentinel_core.synthetic.behaviour import legitimate
 from sentinel_core.synthetic.codes import Codes
 from sentinel_core.synthetic.difficulty import DEFAULT_DIFFICULTY, MIMICRY, Difficulty
+from sentinel_core.synthetic.drifts import Ramp, check_drifts, drifted
 from sentinel_core.synthetic.frame import to_frame
 from sentinel_core.synthetic.labels import ObservedLabels, observe
 from sentinel_core.synthetic.plans import Plans, make_plans, share_out
@@ -31,8 +32,6 @@ BLOCK_USERS: Final = 15_000
 ROWS_MIN: Final = 100
 ROWS_MAX: Final = 30_000_000
 FRAUD_RATE_MAX: Final = 0.2
-DRIFTS: Final = ("amount",)
-"""Known drifts: `amount` multiplies every amount."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +58,7 @@ def generate(
     end: datetime,
     difficulty: Difficulty = DEFAULT_DIFFICULTY,
     drift: Mapping[str, float] | None = None,
+    ramp: Ramp | None = None,
 ) -> pd.DataFrame:
     """Generate exactly `n_rows` transactions of the 90 days before `end`, in time order, with labels.
 
@@ -66,11 +66,12 @@ def generate(
     propensity): ids and texts as categories or Arrow strings, timestamp and labelled_at datetime64[us, UTC],
     amount float64 in whole cents, is_fraud (observed) and is_fraud_true bool, fraud_scenario text or null.
     Users grow with the rows (1,500 for 100,000); the same arguments give the same frame. `fraud_rate`
-    (0 to 0.2) is the share of true frauds; `drift` maps a drift's name to its size (`{"amount": 1.5}`).
+    (0 to 0.2) is the share of true frauds; `drift` maps a drift's name to its size (`{"amount": 1.5}`, see `DRIFTS` in
+    drifts.py), and `ramp` says from when on it holds, where not from the first row on.
 
     Raises `DataError` for arguments outside their bounds and `ValueError` for an `end` without zone.
     """
-    return to_frame(simulate(n_rows, fraud_rate, seed, end=end, difficulty=difficulty, drift=drift))
+    return to_frame(simulate(n_rows, fraud_rate, seed, end=end, difficulty=difficulty, drift=drift, ramp=ramp))
 
 
 def simulate(
@@ -81,6 +82,7 @@ def simulate(
     end: datetime,
     difficulty: Difficulty = DEFAULT_DIFFICULTY,
     drift: Mapping[str, float] | None = None,
+    ramp: Ramp | None = None,
 ) -> Simulation:
     """Generate what `generate` shows, and all that lies behind it; arguments and errors as there."""
     drift = dict(drift or {})
@@ -91,7 +93,7 @@ def simulate(
     rows, frauds = share_out(n_rows, users), share_out(round(n_rows * fraud_rate), users)
     reserved = [2 * count + 10 for count in frauds]
     codes = Codes(n_users, sum(reserved))
-    for_world, for_blocks, for_labels = np.random.SeedSequence(seed).spawn(3)
+    for_world, for_blocks, for_labels, for_drift = np.random.SeedSequence(seed).spawn(4)
     world = make_world(np.random.default_rng(for_world), n_users, codes.rings, difficulty)
     hard_rows = difficulty.hard_negatives_per_fraud * fraud_rate
     streams, populations = [], []
@@ -102,9 +104,10 @@ def simulate(
         streams.append(_play(rng, Scene(people, world, clock, codes, difficulty), plans, rows[block], frauds[block]))
         populations.append(people)
     stream = concat(streams)
-    stream = _drifted(stream.take(np.argsort(stream.time, kind="stable")), drift)
+    stream = stream.take(np.argsort(stream.time, kind="stable"))
+    stream = drifted(np.random.default_rng(for_drift), stream, world, drift, ramp)
     labels = observe(np.random.default_rng(for_labels), stream, difficulty)
-    told = (n_rows, fraud_rate, seed, clock.end, difficulty, sorted(drift.items()))
+    told = (n_rows, fraud_rate, seed, clock.end, difficulty, sorted(drift.items()), *([ramp] if ramp else []))
     name = f"{hash_text(repr(told)) >> 32:08x}"
     return Simulation(stream, labels, world, tuple(populations), clock, codes, difficulty, fraud_rate, name, seed)
 
@@ -131,12 +134,6 @@ def _marked(stream: Stream, **values: int) -> Stream:
     return stream
 
 
-def _drifted(stream: Stream, drift: dict[str, float]) -> Stream:
-    if "amount" not in drift:
-        return stream
-    return replace(stream, cents=np.maximum(np.rint(stream.cents * drift["amount"]).astype(np.int64), 1))
-
-
 def _check(n_rows: int, fraud_rate: float, drift: dict[str, float]) -> None:
     if not ROWS_MIN <= n_rows <= ROWS_MAX:
         raise DataError(
@@ -148,12 +145,4 @@ def _check(n_rows: int, fraud_rate: float, drift: dict[str, float]) -> None:
             f"expected a fraud rate from 0 to {FRAUD_RATE_MAX}, got {fraud_rate}.",
             remedy="Give a share, such as 0.02 for 2%.",
         )
-    for name, size in drift.items():
-        if name not in DRIFTS:
-            raise DataError(
-                f"expected one of the drifts {', '.join(DRIFTS)}, got {name!r}.", remedy="Correct its name."
-            )
-        if not 0.0 < size <= 100.0:
-            raise DataError(
-                f"expected drift {name} between 0 and 100, got {size}.", remedy="Give a factor such as 1.5."
-            )
+    check_drifts(drift)

@@ -13,13 +13,13 @@ from prometheus_client import generate_latest
 from sqlalchemy import Engine, text
 
 from sentinel_core.errors import SettingsError
+from sentinel_core.exploration import Exploration
 from sentinel_core.local.ports import free_port
 from sentinel_core.schema import Prediction
 from sentinel_core.settings import Settings, load_settings
 from sentinel_core.stores.keys import Keys
 from sentinel_core.stores.postgres import connected
 from sentinel_core.stores.recording import write_batch
-from serving.exploration import Exploration
 from tests.registry.bundles import tiny_bundle
 from tests.serving.conftest import payload, serving, until
 from tests.serving.test_degraded import OwnRedis, own_redis, recorded
