@@ -10,6 +10,14 @@ from sqlalchemy import Connection, text
 
 from sentinel_core.stores.outcomes import EXPLORATION
 
+KNOWN: Final = """
+    NOT p.cache_hit AND p.created_at <= :as_of
+    AND COALESCE(p.recorded_at, p.created_at) <= COALESCE(CAST(:recorded_by AS timestamptz), 'infinity')
+"""
+"""The answer p had been given by :as_of and recorded by :recorded_by (null: ever), as SQL.
+
+Of an answer without a time of recording, by a release that did not note it, the time that it was given counts.
+"""
 _EXPLORED: Final = """,
     explored AS (
         -- Of a transaction that was scored twice the first answer counts, here as there.
@@ -28,10 +36,11 @@ _INSERT: Final = """
     ),
     fresh AS (
         INSERT INTO prediction_logs (event_id, transaction_id, prediction_time_ms, fraud_score, prediction, confidence,
-                                     model_version, variant, cache_hit, degraded, created_at)
+                                     model_version, variant, cache_hit, degraded, created_at, recorded_at)
         SELECT p.event_id, p.transaction_id, p.prediction_time_ms, p.fraud_score, p.prediction, p.confidence,
                p.model_version, COALESCE(p.variant, 'champion'), COALESCE(p.cache_hit, false),
-               COALESCE(p.degraded, false), COALESCE(p.answered_at, CAST(:now AS timestamptz))
+               COALESCE(p.degraded, false), COALESCE(p.answered_at, CAST(:now AS timestamptz)),
+               CAST(:now AS timestamptz)
         FROM given AS p
         ORDER BY p.transaction_id
         ON CONFLICT DO NOTHING
@@ -102,7 +111,7 @@ def insert_logs(conn: Connection, answered: Sequence[bytes], *, now: datetime) -
     """Insert logs from the bodies of `answered` entries, and count them in the totals of their hour.
 
     An event that is there, and a second uncached answer to a transaction, are left out and not counted. Those that were
-    explored get their outcome with the log, recorded at `now`. The transactions must exist.
+    explored get their outcome with the log; both count as recorded at `now`. The transactions must exist.
     """
     bodies = (b"[" + b",".join(answered) + b"]").decode()
     # Without exploration nothing is paid for it.

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from sentinel_core.features.entities import TOUCHED
 from sentinel_core.schema import REQUEST_COLUMNS
-from sentinel_core.stores import labels, outcomes
+from sentinel_core.stores import labels, outcomes, prediction_logs
 from sentinel_core.stores.statements import RECORDED_BY
 
 Columns = dict[str, NDArray[Any]]
@@ -97,7 +97,7 @@ def read_training_rows(
     Rows are those with `timestamp` in (since, as_of] whose id begins with `prefix`; `is_fraud` and `labelled_at` are
     the latest label known then, `outcome` and `propensity` what had become of the payment by then (`outcomes.OUTCOME`).
     With `recorded_by`, what was recorded later is not there: both times together give what a reader saw then. An answer
-    that was given later than `as_of` does not count; of answers there is no time of recording.
+    that was given later than `as_of` does not count.
 
     Text and ids are object arrays, times datetime64[us] in UTC, `amount` float64; `is_fraud`, `prediction` and
     `degraded` are int8, -1 where unknown. With `vectors`, `features` holds what was logged, a list or None,
@@ -149,7 +149,7 @@ def _training_query(*, vectors: bool, prefixed: bool) -> Any:
                l.is_fraud, {_MICROS.format(column="l.labelled_at")} AS labelled_at, l.source AS label_source
         FROM transactions AS t
         LEFT JOIN prediction_logs AS p
-            ON p.transaction_id = t.transaction_id AND NOT p.cache_hit AND p.created_at <= :as_of
+            ON p.transaction_id = t.transaction_id AND {prediction_logs.KNOWN}
         LEFT JOIN ({labels.LATEST}) AS l ON l.transaction_id = t.transaction_id
         LEFT JOIN ({outcomes.LATEST}) AS o ON o.transaction_id = t.transaction_id
         WHERE t.arrived_at <= :as_of AND t.timestamp <= :as_of AND t.{RECORDED_BY}

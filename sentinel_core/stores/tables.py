@@ -112,7 +112,9 @@ prediction_logs: Final = Table(
     Column("variant", Text, nullable=False, server_default="champion"),
     Column("cache_hit", Boolean, nullable=False, server_default=text("false")),
     Column("degraded", Boolean, nullable=False, server_default=text("false")),
+    # When it was given; and when it came here, null for those of a release that did not note it.
     created_at(),
+    moment("recorded_at", nullable=True),
     id_check("event_id"),
     between("fraud_score", 0, 1),
     one_of("confidence", "low", "medium", "high"),
