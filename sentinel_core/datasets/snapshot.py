@@ -1,7 +1,8 @@
 """Immutable snapshots: the rows that a model was trained on, named by what they hold.
 
-A snapshot is a folder SENTINEL_HOME/snapshots/<id> with data.parquet and manifest.json. It appears by one
-rename, complete or not at all, and is never written again; equal rows under equal terms have an equal id.
+A snapshot is a folder SENTINEL_HOME/snapshots/<id> with data.parquet and manifest.json, and logged.parquet where
+vectors of its rows were logged. It appears by one rename, complete or not at all, and is never written again; equal
+rows under equal terms, with equal logged vectors, have an equal id.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from sentinel_core.datasets.frames import INDEX, to_frame
+from sentinel_core.datasets.logged import LOGGED, LoggedVectors
 from sentinel_core.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -34,7 +36,8 @@ class Snapshot:
     """A snapshot on disk: its id, its folder and its manifest.
 
     The manifest holds source, terms (profile, floors, as_of, label_delay_days), content_hash, rows, columns,
-    first and last timestamp, label counts, the cleaning report and created_at.
+    first and last timestamp, label counts, the cleaning report and created_at; `logged` (rows, content_hash) where
+    vectors of its rows were logged.
     """
 
     id: str
@@ -63,14 +66,17 @@ def write_snapshot(
     terms: Mapping[str, Any],
     cleaning: Mapping[str, Any],
     now: datetime,
+    logged: LoggedVectors | None = None,
 ) -> Snapshot:
     """Write the canonical `frame` under `home`/snapshots and return it; an equal snapshot is returned as it is.
 
     `terms` is what a training on it depends on besides the rows (profile, floors, as_of, label_delay_days): it takes
-    part in the id, together with the hash of the rows. `source` and `cleaning` are only recorded.
+    part in the id, together with the hash of the rows and that of the vectors that were `logged` for them. `source` and
+    `cleaning` are only recorded.
     """
     content = content_hash(frame)
-    canonical = json.dumps({"content": content, **terms}, sort_keys=True, separators=(",", ":"))
+    vectors = {} if logged is None else {"logged": {"rows": len(logged.rows), "content_hash": logged.content_hash()}}
+    canonical = json.dumps({"content": content, **vectors, **terms}, sort_keys=True, separators=(",", ":"))
     identity = hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
     target = home / "snapshots" / identity
     if not target.exists():
@@ -79,11 +85,12 @@ def write_snapshot(
             "content_hash": content,
             "source": dict(source),
             **terms,
+            **vectors,
             **_described(frame),
             "cleaning": dict(cleaning),
             "created_at": now.isoformat(),
         }
-        _publish(frame, manifest, target)
+        _publish(frame, logged, manifest, target)
     return load_snapshot(home, identity)
 
 
@@ -150,11 +157,13 @@ def _described(frame: pd.DataFrame) -> dict[str, Any]:
     return described
 
 
-def _publish(frame: pd.DataFrame, manifest: Mapping[str, Any], target: Path) -> None:
+def _publish(frame: pd.DataFrame, logged: LoggedVectors | None, manifest: Mapping[str, Any], target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=".making-", dir=target.parent))
     try:
         frame.rename_axis(INDEX).to_parquet(made / DATA, index=True, compression="zstd")
+        if logged is not None:
+            logged.write(made / LOGGED)
         (made / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         for file in made.iterdir():
             _sync(file)

@@ -20,6 +20,10 @@ from sentinel_core.reports.wording import METRIC_NAMES, PARTS, count, interval, 
 
 HEADLINE: Final = ("pr_auc", "roc_auc", "precision", "recall", "f1")
 TEST: Final = "test"
+_SEEN: Final = (
+    "The vectors of {logged} of the {rows} transactions are those that were logged when they were scored, feature by "
+    "feature where the definition is still the same; the others were computed from the history."
+)
 
 
 def model_document(manifest: Manifest, findings: Findings) -> Document:
@@ -101,6 +105,8 @@ def _data(manifest: Manifest, findings: Findings) -> Section:
         )
         for name, part in manifest.parts.items()
     )
+    logged = findings.logged_rows
+    seen = () if logged is None else (Text(_SEEN.format(logged=count(logged), rows=count(findings.rows))),)
     return Section(
         "Data",
         (
@@ -110,6 +116,7 @@ def _data(manifest: Manifest, findings: Findings) -> Section:
                 f"{data.label_delay_days:g} days; so long are the gaps between the parts, which follow each other in "
                 "time, each at its natural rate of fraud."
             ),
+            *seen,
             Table("Parts of the data", ("Part", "Rows", "Frauds", "Rate", "First event", "Last event"), rows),
             Text(
                 f"The model was fitted on {count(findings.fitted_rows)} rows of the train part, calibrated and given "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -21,8 +22,10 @@ from sentinel_core.errors import TrainingError
 from sentinel_core.features.build import build_offline
 from sentinel_core.features.catalog import catalogue_hash
 from sentinel_core.features.entities import USER, EntityKind
+from sentinel_core.features.events import Events
 from sentinel_core.features.risk import RiskHistory, RiskTable, served_midnight
 from sentinel_core.flows import Progress, silent
+from sentinel_core.flows.logged import Taken, open_logged, put_logged
 from sentinel_core.schema import CATEGORY_COLUMNS, MICROS_PER_SECOND, to_micros
 from sentinel_core.settings import Settings
 from sentinel_core.training.data import Exploration
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 VALUES: Final = "values.npy"
 META: Final = "meta.parquet"
 RISK: Final = "risk.npz"
+TAKEN: Final = "logged.json"
 CHUNK_ROWS: Final = 1 << 18
 MEMORY_A_BYTE: Final = 10
 """Bytes of memory that a build in memory takes for each byte of a file, about."""
@@ -46,7 +50,7 @@ class FeatureSet:
     `values` float32 [n, len(FEATURE_NAMES)], mapped from disk; the other arrays have an element a row: user hash, time
     and known_at (µs), cents, is_fraud int8 (-1 unknown, or not to be counted: `judged_whole`), is_fraud_true int8 or
     None, weight float64 and stood_for bool as in `TrainingData`; `categories` the columns that the data has. `risk` is
-    the table of training's clock.
+    the table of training's clock, `logged` what of the vectors was logged, None where nothing was.
     """
 
     path: Path
@@ -62,6 +66,7 @@ class FeatureSet:
     stood_for: NDArray[np.bool_] | None
     categories: Mapping[str, NDArray[Any]]
     risk: RiskTable
+    logged: Taken | None = None
 
 
 def build_features(
@@ -97,8 +102,9 @@ def build_features(
 def build_feature_set(settings: Settings, snapshot: str, *, progress: Progress = silent) -> str:
     """Build the vectors of a snapshot under SENTINEL_HOME/features and return their id, <snapshot>-<catalogue hash>.
 
-    What was built before is not built again; the folder appears whole or not at all. Raises `DataError` for a snapshot
-    that is not there or holds an amount out of bounds.
+    Where the snapshot has logged vectors they are taken, feature by feature, as far as definitions are those of today;
+    everything else is computed (docs/decisions/0024). What was built before is not built again; the folder appears
+    whole or not at all. Raises `DataError` for a snapshot that is not there or holds an amount out of bounds.
     """
     kind = replace(USER, cap=settings.user_history_cap)
     identity = f"{snapshot}-{catalogue_hash()}" + (f"-cap{kind.cap}" if kind != USER else "")
@@ -149,6 +155,7 @@ def load_feature_set(settings: Settings, identity: str) -> FeatureSet:
             if name in column
         },
         risk=RiskTable.from_bytes((path / RISK).read_bytes()),
+        logged=_taken(path),
     )
 
 
@@ -216,7 +223,7 @@ def _build(snapshot: Snapshot, folder: Path, kind: EntityKind) -> None:
     events = to_events(frame, ids=False)
     delay_us = int(delay.total_seconds() * MICROS_PER_SECOND)
     risk = RiskHistory(events, to_labels(frame, delay), delay_us)
-    np.save(folder / VALUES, build_offline(events, risk, kind=kind, threads=os.cpu_count() or 1).values)
+    np.save(folder / VALUES, _vectors(snapshot, folder, events, risk, kind))
     # What serving falls back to: the table that serves the moment at which training stood.
     clock = int(served_midnight(to_micros(snapshot.as_of)))
     (folder / RISK).write_bytes(risk.at(clock).to_bytes())
@@ -232,6 +239,33 @@ def _build(snapshot: Snapshot, folder: Path, kind: EntityKind) -> None:
         columns["is_fraud_true"] = frame["is_fraud_true"].astype("Int8").fillna(-1).astype("int8")
     columns |= {name: frame[name].astype("category") for name in _present(frame, CATEGORY_COLUMNS)}
     pd.DataFrame(columns).to_parquet(folder / META, index=False, compression="zstd")
+
+
+def _vectors(
+    snapshot: Snapshot, folder: Path, events: Events, risk: RiskHistory, kind: EntityKind
+) -> NDArray[np.float32]:
+    """Compute the vectors of all rows, take what was logged instead, and note how much that was."""
+    threads = os.cpu_count() or 1
+    logged = open_logged(snapshot)
+    if logged is None:
+        return build_offline(events, risk, kind=kind, threads=threads).values
+    try:
+        # A feature that is computed for a vector which was logged looks risks up where that one did.
+        as_of = served_midnight(events.time)
+        as_of[logged.rows] = logged.risk_as_of
+        values = build_offline(events, risk, kind=kind, risk_as_of=as_of, threads=threads).values
+        taken = put_logged(values, logged)
+    finally:
+        logged.close()
+    (folder / TAKEN).write_text(json.dumps(taken.to_dict()) + "\n", encoding="utf-8")
+    return values
+
+
+def _taken(folder: Path) -> Taken | None:
+    try:
+        return Taken.from_dict(json.loads((folder / TAKEN).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
 
 
 def _labels(snapshot: Snapshot, frame: pd.DataFrame, time: NDArray[np.int64], delay_us: int) -> dict[str, Any]:

@@ -93,8 +93,9 @@ class Segment(_Frozen):
 class Findings(_Frozen):
     """What was found about a candidate beside its bundle's metrics; curves, decisions and segments are the test part's.
 
-    `labelled` counts the snapshot's rows with a label, `mature` those whose label training's clock knew; `costs` and
-    `alerts_a_day` are the deployment's, whatever the policy; `notes` is what the search and the fit said.
+    `labelled` counts the snapshot's rows with a label, `mature` those whose label training's clock knew, `logged_rows`
+    those whose vector was logged; `costs` and `alerts_a_day` are the deployment's, whatever the policy; `notes` is what
+    the search and the fit said.
     """
 
     rows: int
@@ -112,6 +113,7 @@ class Findings(_Frozen):
     costs: CostTerms
     alerts_a_day: float
     notes: tuple[str, ...]
+    logged_rows: int | None = None
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -145,6 +147,7 @@ def find(data: TrainingData, trained: TrainedCandidate) -> Findings:
         labelled=int((data.is_fraud >= 0).sum()),
         mature=int(((data.is_fraud >= 0) & (data.known_at <= data.as_of)).sum()),
         fitted_rows=trained.rows,
+        logged_rows=data.logged_rows,
         importances=dict(trained.importances),
         precision_recall=_line(curves.precision_recall(rows.is_fraud, score, rows.weight)),
         roc=_line(curves.roc(rows.is_fraud, score, rows.weight)),

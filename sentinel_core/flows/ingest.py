@@ -8,14 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sentinel_core.datasets.cleaning import clean
+from sentinel_core.datasets.cleaning import CleaningReport, clean
 from sentinel_core.datasets.columns import ColumnMap
 from sentinel_core.datasets.files import read_file
 from sentinel_core.datasets.frames import canonical
+from sentinel_core.datasets.logged import LoggedVectors
 from sentinel_core.datasets.snapshot import Snapshot, write_snapshot
 from sentinel_core.errors import DataError, did_you_mean
 from sentinel_core.flows import Progress, silent
 from sentinel_core.flows.database import read_transactions
+from sentinel_core.flows.logged import read_logged
 from sentinel_core.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,7 +33,8 @@ class Request:
     synthetic: `rows` generated rows, ending at the full hour before now, of which `fraud_rate` are fraud. file: the CSV
     or Parquet at `file`, read through the column map at `column_map`. database: every transaction of PostgreSQL with
     its label as it is known now; or as it was known at `as_of`, from what had been recorded by `recorded_by` (ISO 8601,
-    UTC where they have no zone; `as_of` by default): what was made then is made again, under the same id.
+    UTC where they have no zone; `as_of` by default): what was made then is made again, under the same id. The vectors
+    that were logged by then come along (docs/decisions/0024).
     """
 
     source: str = "synthetic"
@@ -78,7 +81,7 @@ def _synthetic(settings: Settings, request: Request, now: datetime, progress: Pr
     how = {"rows": request.rows, "fraud_rate": request.fraud_rate, "seed": request.seed, "end": end.isoformat()}
     # Reports that arrive after the end are not known yet: a training has to do without them.
     terms = {"profile": "synthetic", "floors": {}, "as_of": end.isoformat()}
-    return _publish(settings, frame, {"kind": "synthetic", **how}, terms, now)
+    return _publish(settings, clean(frame), {"kind": "synthetic", **how}, terms, now)
 
 
 def _file(settings: Settings, request: Request, now: datetime, progress: Progress) -> Snapshot:
@@ -95,18 +98,20 @@ def _file(settings: Settings, request: Request, now: datetime, progress: Progres
     )
     origin = {"kind": "file", "name": path.name, "columns": dict(column_map.columns or {})}
     terms = {"profile": path.stem, "floors": dict(column_map.floors)}
-    return _publish(settings, reading.frame, origin, terms, now, reading.notes)
+    return _publish(settings, clean(reading.frame, reading.notes), origin, terms, now)
 
 
 def _database(settings: Settings, request: Request, now: datetime, progress: Progress) -> Snapshot:
     as_of = _past(request.as_of, "as_of", now)
     recorded_by = _past(request.recorded_by, "recorded_by", now) if request.recorded_by else as_of
-    frame = read_transactions(settings, as_of, progress, recorded_by=recorded_by)
+    frame, report = clean(read_transactions(settings, as_of, progress, recorded_by=recorded_by))
+    # What of the log had been recorded by then does not change any more: the rows were waited for.
+    logged = read_logged(settings, frame, as_of=as_of, recorded_by=recorded_by, progress=progress)
     # What the rows depend on besides the tables: with these terms they can be made again. The label window also says
     # that the newest days are split by users: what is new has to be learned (docs/decisions/0023).
     times = {"as_of": as_of.isoformat(), "recorded_by": recorded_by.isoformat()}
     terms = {"profile": "database", "floors": {}, **times, "label_window_days": settings.label_window_days}
-    return _publish(settings, frame, {"kind": "database"}, terms, now)
+    return _publish(settings, (frame, report), {"kind": "database"}, terms, now, logged)
 
 
 def _past(given: str | None, name: str, now: datetime) -> datetime:
@@ -128,15 +133,16 @@ def _past(given: str | None, name: str, now: datetime) -> datetime:
 
 def _publish(
     settings: Settings,
-    frame: pd.DataFrame,
+    cleaned: tuple[pd.DataFrame, CleaningReport],
     origin: Mapping[str, Any],
     terms: Mapping[str, Any],
     now: datetime,
-    notes: tuple[str, ...] = (),
+    logged: LoggedVectors | None = None,
 ) -> Snapshot:
-    frame, report = clean(frame, notes)
+    frame, report = cleaned
     terms = {"as_of": last_known(frame, settings).isoformat(), "label_delay_days": settings.label_delay_days, **terms}
-    return write_snapshot(frame, settings.home, source=origin, terms=terms, cleaning=report.to_dict(), now=now)
+    done = report.to_dict()
+    return write_snapshot(frame, settings.home, source=origin, terms=terms, cleaning=done, now=now, logged=logged)
 
 
 def last_known(frame: pd.DataFrame, settings: Settings) -> datetime:

@@ -21,7 +21,9 @@ from sentinel_core.stores.promotions import last_stages, moves_of
 from sentinel_core.stores.reading import get_prediction, near_ids
 
 ANSWER: Final = ("fraud_score", "prediction", "confidence", "model_version", "degraded", "prediction_time_ms")
-DATA: Final = ("rows", "first_timestamp", "last_timestamp", "as_of", "recorded_by", "profile", "labels", "created_at")
+DATA: Final = (
+    *("rows", "first_timestamp", "last_timestamp", "as_of", "recorded_by", "profile", "labels", "logged", "created_at"),
+)
 ORIGIN: Final = ("algorithm", "run_id", "bundle_hash", "snapshot", "content_hash", "git_commit")
 
 

@@ -71,7 +71,7 @@ def train_candidate(
         log_facts(
             settings,
             run_id,
-            params={**trained.hyperparameters, "model": name, "seed": seed, "rows": trained.rows},
+            params={**trained.hyperparameters, "model": name, "seed": seed, "rows": trained.rows, **_log(features)},
             metrics=_metrics(trained),
             tags={"bundle_hash": manifest.bundle_hash, **({"search": trained.search.note} if trained.search else {})},
         )
@@ -108,6 +108,7 @@ def training_data(settings: Settings, features: FeatureSet) -> TrainingData:
         floors=profile_floors(manifest["profile"], manifest["floors"]),
         policy=threshold_policy(settings),
         label_window=_micros_of_days(manifest["label_window_days"]) if "label_window_days" in manifest else None,
+        logged_rows=None if features.logged is None else features.logged.rows,
     )
 
 
@@ -125,6 +126,12 @@ def read_facts(folder: str) -> dict[str, Any]:
     """Read what a candidate reached: metrics by part with intervals, threshold, seconds."""
     facts: dict[str, Any] = json.loads((Path(folder) / FACTS).read_text(encoding="utf-8"))
     return facts
+
+
+def _log(features: FeatureSet) -> dict[str, Any]:
+    """Say how many vectors were logged, and how many features of these were computed again."""
+    taken = features.logged
+    return {} if taken is None else {"logged_rows": taken.rows, "recomputed_features": len(taken.recomputed)}
 
 
 def _facts(trained: TrainedCandidate) -> dict[str, Any]:

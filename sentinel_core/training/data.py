@@ -34,6 +34,7 @@ class TrainingData:
     has. `as_of` is training's clock (µs): a label that became known later does not count. `floors` are those of the
     data's profile; the threshold is chosen by them and by `policy`. A `label_window` (µs) is given where the data comes
     from a system in operation: rows mature so long after they happened, and `split` is the one for recent data.
+    `logged_rows` of the vectors are what the service saw when it scored; None where nothing was logged.
     """
 
     names: tuple[str, ...]
@@ -52,6 +53,7 @@ class TrainingData:
     floors: Mapping[str, float] = field(default_factory=dict)
     policy: Policy = field(default_factory=Policy)
     label_window: int | None = None
+    logged_rows: int | None = None
 
     def split(self) -> Split:
         """Return the rows of train, calibrate and test; raises `TrainingError` where one has too few."""

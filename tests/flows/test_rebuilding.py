@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,13 +12,15 @@ import pandas as pd
 import pytest
 from sqlalchemy import Connection, Engine
 
-from sentinel_core.datasets.snapshot import load_snapshot
+from sentinel_core.datasets.logged import LOGGED, LoggedFile
+from sentinel_core.datasets.snapshot import Snapshot, load_snapshot
 from sentinel_core.errors import DataError, EmptyDataError, StoreError
 from sentinel_core.flows import database
 from sentinel_core.flows.database import read_transactions
 from sentinel_core.flows.ingest import Request, make_snapshot
 from sentinel_core.schema import Label, OutcomeReport, to_micros
 from sentinel_core.settings import Settings
+from sentinel_core.stores.feature_sets import add_feature_set
 from sentinel_core.stores.history_load import load_labels, load_transactions
 from sentinel_core.stores.labels import record_labels
 from sentinel_core.stores.outcomes import record_outcomes
@@ -41,17 +44,22 @@ class World:
     conn: Connection
     draw: random.Random
     seen: dict[str, tuple[datetime, datetime, str | None, float | None]] = field(default_factory=dict)
-    answers: dict[str, tuple[bool, datetime]] = field(default_factory=dict)
+    answers: dict[str, tuple[bool, datetime, datetime]] = field(default_factory=dict)
+    vectors: dict[str, list[float]] = field(default_factory=dict)
     labels: list[tuple[str, bool, datetime, datetime]] = field(default_factory=list)
     outcomes: list[tuple[str, str, float | None, datetime, datetime]] = field(default_factory=list)
 
     def live(self, name: str, now: datetime) -> None:
-        """A transaction with its answer, recorded up to hours after both; one that a file brought gets its answer."""
-        at = now - timedelta(hours=0 if name in self.seen else self.draw.choice([0, 0, 5]))
-        answer = {"prediction": self.draw.random() < 0.4, "answered_at": at.isoformat()}
+        """A transaction with its answer, recorded up to days after both; one that a file brought gets its answer."""
+        at, vector = now - timedelta(hours=self.draw.choice([0, 0, 5, 100])), [self.draw.randrange(9), 0.5]
+        answer = {"prediction": self.draw.random() < 0.4, "answered_at": at.isoformat(), "features": vector}
+        answer |= {"degraded": degraded} if (degraded := self.draw.random() < 0.2) else {}
         write_batch(self.conn, [accepted_event(name, at=at), answered_event(name, answer=answer, at=at)], now=now)
         self.seen.setdefault(name, (at, now, None, None))
-        self.answers.setdefault(name, (bool(answer["prediction"]), at))
+        if name not in self.answers:
+            self.answers[name] = (bool(answer["prediction"]), at, now)
+            if not degraded:
+                self.vectors[name] = vector
 
     def file(self, name: str, now: datetime) -> None:
         """A transaction of a file, weeks after it happened."""
@@ -89,8 +97,8 @@ class World:
             outcome, propensity = fate
             if at > as_of or recorded > recorded_by:
                 continue
-            flagged, given_at = self.answers.get(name, (None, as_of))
-            if outcome is None and flagged is not None and given_at <= as_of:
+            flagged, given_at, noted_at = self.answers.get(name, (None, as_of, recorded_by))
+            if outcome is None and flagged is not None and given_at <= as_of and noted_at <= recorded_by:
                 outcome = "declined" if flagged else "approved"
             explored = outcome == "explored"
             said = [one for one in self.outcomes if one[0] == name and one[3] <= as_of and one[4] <= recorded_by]
@@ -106,6 +114,14 @@ class World:
             found[name] = (fraud, outcome, propensity if outcome == "explored" else None)
         return found
 
+    def logged(self, as_of: datetime, recorded_by: datetime, there: Iterable[str]) -> dict[str, list[float]]:
+        """The oracle of vectors: those of answers that were given and recorded by then."""
+        return {
+            name: self.vectors[name]
+            for name in there
+            if name in self.vectors and self.answers[name][1] <= as_of and self.answers[name][2] <= recorded_by
+        }
+
 
 def plain(frame: pd.DataFrame) -> dict[str, tuple[Any, ...]]:
     for name in ("is_fraud", "outcome", "propensity"):
@@ -113,6 +129,16 @@ def plain(frame: pd.DataFrame) -> dict[str, tuple[Any, ...]]:
             frame[name] = None
     rows = frame[["transaction_id", "is_fraud", "outcome", "propensity"]].astype(object)
     return {row[0]: tuple(row[1:]) for row in rows.where(rows.notna(), None).itertuples(index=False)}
+
+
+def vectors(snapshot: Snapshot) -> dict[str, list[float]]:
+    if "logged" not in snapshot.manifest:
+        return {}
+    file = LoggedFile(snapshot.path / LOGGED)
+    names = snapshot.frame()["transaction_id"].to_numpy(object)[file.rows]
+    values = [file.column("first", "1"), file.column("second", "2")]
+    file.close()
+    return {str(name): list(row) for name, *row in zip(names, *values, strict=True)}
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -123,6 +149,7 @@ def test_every_past_snapshot_is_made_again_whatever_was_said_since(
     request = Request(source="database")
     with engine.connect() as conn:
         world = World(conn, draw)
+        add_feature_set(conn, "set-1", [{"name": "first", "hash": "1"}, {"name": "second", "hash": "2"}])
         for _ in range(120):
             now += timedelta(hours=draw.choice([1, 10, 30]))
             name = f"t{draw.randrange(MANY)}"
@@ -132,8 +159,11 @@ def test_every_past_snapshot_is_made_again_whatever_was_said_since(
                 frame = read_transactions(settings, now, recorded_by=now)
                 known = world.known(now, now, settings.label_window)
                 assert plain(frame) == known
-                made.append((now, make_snapshot(settings, request, now=now)))
+                identity = make_snapshot(settings, request, now=now)
+                assert vectors(load_snapshot(settings.home, identity)) == world.logged(now, now, known)
+                made.append((now, identity))
     assert len({identity for _, identity in made}) == len(made) > 3
+    assert any(vectors(load_snapshot(settings.home, identity)) for _, identity in made)
     for then, identity in made:
         manifest = load_snapshot(settings.home, identity).manifest
         assert manifest["as_of"] == manifest["recorded_by"] == then.isoformat()

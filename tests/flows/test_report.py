@@ -103,6 +103,12 @@ def test_the_card_in_a_bundle_does_not_know_when_and_as_what_it_was_trained(mani
     assert "too few frauds" in card
 
 
+def test_the_card_says_how_many_vectors_were_logged(manifest: Manifest) -> None:
+    said = to_markdown(model_document(manifest, findings(logged_rows=4_200)))
+    assert "vectors of 4,200 of the 5,000 transactions are those that were logged" in said
+    assert "that were logged" not in to_markdown(model_document(manifest, findings()))
+
+
 def test_the_25_heaviest_inputs_are_named(manifest: Manifest) -> None:
     said = Page(to_html(model_report(manifest, findings()))).said
     assert "input_24" in said
