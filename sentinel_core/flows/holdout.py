@@ -121,16 +121,22 @@ def scoring_ms(bundle: LoadedBundle, holdout: Holdout) -> float:
 
 
 def _unseen(holdout: Holdout, champion: LoadedBundle) -> Rows:
-    """Leave out what is no later than the champion's calibration.
+    """Leave out what the champion was fitted or calibrated on.
 
     By time, not by name: a file that grew may be called otherwise, and the database may hold what a file held. Only
-    generated and real rows are never the same.
+    generated and real rows are never the same. Where both divided their newest days by users, the users of this hold-out
+    were in the champion's test part too: it saw theirs from before its newest days alone.
     """
     rows, trained_on = holdout.split.test, champion.manifest.data.profile
     if (trained_on == SYNTHETIC) != (holdout.profile == SYNTHETIC):
         return rows
-    seen_upto = to_micros(datetime.fromisoformat(champion.manifest.parts["calibrate"].last))
-    return rows[holdout.data.time[rows] > seen_upto]
+    parts, time = champion.manifest.parts, holdout.data.time[rows]
+    tested_from, seen_upto = (
+        to_micros(datetime.fromisoformat(moment)) for moment in (parts["test"].first, parts["calibrate"].last)
+    )
+    if tested_from <= seen_upto and holdout.data.label_window is not None:
+        return rows[time >= tested_from]
+    return rows[time > seen_upto]
 
 
 def _lineage(manifest: Mapping[str, Any]) -> str:

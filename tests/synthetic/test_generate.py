@@ -100,7 +100,7 @@ def test_drift_multiplies_the_amounts_and_nothing_else() -> None:
         ({"n_rows": 99}, r"expected 100 to 30000000 rows to generate, got 99\. Ask for a number in that range\."),
         ({"fraud_rate": 0.5}, r"expected a fraud rate from 0 to 0\.2, got 0\.5\. Give a share, such as 0\.02 for 2%\."),
         ({"fraud_rate": float("nan")}, r"expected a fraud rate from 0 to 0\.2, got nan"),
-        ({"drift": {"ammount": 1.5}}, r"expected one of the drifts amount, voucher_fraud, got 'ammount'\. Correct its name\."),
+        ({"drift": {"ammount": 1.5}}, r"one of the drifts amount, voucher_fraud, got 'ammount'\. Correct its name\."),
         (
             {"drift": {"amount": 0.0}},
             r"expected drift amount between 0 and 100, got 0\.0\. Give a factor such as 1\.5\.",

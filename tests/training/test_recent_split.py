@@ -106,3 +106,16 @@ def test_rows_that_explored_ones_stand_for_are_learned_from_and_judged_on_nowher
     assert stood_for[split.train].any()
     assert not stood_for[split.calibrate].any()
     assert not stood_for[split.test].any()
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 1000), later=st.integers(1, 60))
+def test_what_a_later_hold_out_shares_with_an_earlier_one_was_never_learned(seed: int, later: int) -> None:
+    """The gate compares two models of such splits on these rows: neither may have been fitted or calibrated on any."""
+    history = _history(30_000, seed=seed, days=140)
+    first = recent_split(**history, as_of=AS_OF - later * DAY, label_window=30 * DAY)
+    second = recent_split(**history, as_of=AS_OF, label_window=30 * DAY)
+    tested_from = history["time"][first.test].min()
+    shared = second.test[history["time"][second.test] >= tested_from]
+    assert len(shared)
+    assert not np.isin(shared, np.concatenate([first.train, first.calibrate])).any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from sentinel_core.datasets.events import categories
+from sentinel_core.exploration import Exploration
 from sentinel_core.features.catalog import CATALOGUE, catalogue_hash
 from sentinel_core.registry.bundle import LoadedBundle
 from sentinel_core.schema import REQUEST_COLUMNS, from_micros
@@ -25,19 +27,45 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a model said of rows: calibrated scores float64 [n] and decisions bool [n]."""
+    """What a model said of rows: calibrated scores float64 [n] and decisions bool [n].
+
+    `explored` bool [n] are the flagged ones that go through all the same, each with the propensity `share`;
+    `milliseconds` is what a row took, together with its batch.
+    """
 
     version: str
     score: NDArray[np.float64]
     flagged: NDArray[np.bool_]
+    explored: NDArray[np.bool_]
+    share: float
+    milliseconds: float
+
+    @property
+    def went_through(self) -> NDArray[np.bool_]:
+        """Which rows were not declined, bool [n]."""
+        return ~self.flagged | self.explored
 
 
-def score_rows(bundle: LoadedBundle, version: str, values: NDArray[np.float32], frame: pd.DataFrame) -> Answers:
+def score_rows(
+    bundle: LoadedBundle,
+    version: str,
+    values: NDArray[np.float32],
+    frame: pd.DataFrame,
+    exploration: Exploration | None = None,
+) -> Answers:
     """Score rows: vectors float32 [n, catalogue] and the canonical frame that they were built from."""
+    begun = time.perf_counter()
     columns = {name: column.tolist() for name, column in categories(frame).items()}
     score = bundle.score(bundle.select(values), {one.column: columns[one.column] for one in bundle.encoder.categories})
     cents = np.rint(frame["amount"].to_numpy(np.float64) * 100).astype(np.int64)
-    return Answers(version, score, score >= bundle.thresholds(cents))
+    flagged = score >= bundle.thresholds(cents)
+    explored = np.zeros(len(flagged), np.bool_)
+    if exploration is not None:
+        names = frame["transaction_id"].to_numpy(object)
+        explored[flagged] = [exploration.lets_through(str(name)) for name in names[flagged]]
+    took = (time.perf_counter() - begun) * 1000
+    share = exploration.share if exploration is not None else 0.0
+    return Answers(version, score, flagged, explored, share, took / max(len(flagged), 1))
 
 
 def record_answers(
@@ -61,6 +89,7 @@ def record_answers(
     for row, (fields, vector) in enumerate(zip(_records(frame), values.tolist(), strict=True)):
         name, at = str(fields["transaction_id"]), fields["timestamp"]
         payload = f"{row:016x}"
+        score, flagged = float(answers.score[row]), bool(answers.flagged[row])
         accepted.append(
             orjson.dumps({**fields, "arrived_at": at, "source": "live", "late": False, "payload_hash": payload})
         )
@@ -69,16 +98,17 @@ def record_answers(
                 {
                     "event_id": f"event-{name}",
                     "transaction_id": name,
-                    "fraud_score": float(answers.score[row]),
-                    "prediction": bool(answers.flagged[row]),
-                    "confidence": LoadedBundle.confidence(float(answers.score[row]), bool(answers.flagged[row])),
+                    "fraud_score": score,
+                    "prediction": flagged,
+                    "confidence": LoadedBundle.confidence(score, flagged),
                     "model_version": answers.version,
                     "features": vector,
                     "catalogue": set_id,
                     "risk_as_of": from_micros(int(risk_as_of[row])).isoformat() if risk_as_of[row] > 0 else None,
-                    "prediction_time_ms": 1.0,
+                    "prediction_time_ms": answers.milliseconds,
                     "answered_at": at,
                     "payload_hash": payload,
+                    **({"propensity": answers.share} if answers.explored[row] else {}),
                 }
             )
         )
