@@ -124,8 +124,8 @@ def _unseen(holdout: Holdout, champion: LoadedBundle) -> Rows:
     """Leave out what the champion was fitted or calibrated on.
 
     By time, not by name: a file that grew may be called otherwise, and the database may hold what a file held. Only
-    generated and real rows are never the same. Where both divided their newest days by users, the users of this hold-out
-    were in the champion's test part too: it saw theirs from before its newest days alone.
+    generated and real rows are never the same. Where both divided their newest days by users, the users of this
+    hold-out were in the champion's test part too: it saw theirs from before its newest days alone.
     """
     rows, trained_on = holdout.split.test, champion.manifest.data.profile
     if (trained_on == SYNTHETIC) != (holdout.profile == SYNTHETIC):
