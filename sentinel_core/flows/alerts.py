@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine
 
 from sentinel_core.errors import DataError, SettingsError
 from sentinel_core.flows import Progress, silent
+from sentinel_core.flows.judging import judging
 from sentinel_core.flows.notifications import send_waiting
 from sentinel_core.flows.state import read_streaks, write_streaks
 from sentinel_core.monitoring.alerting import Reading, State, Step, step
@@ -36,13 +37,15 @@ def check_alerts(
     `state` is ok, pending, firing or not_judged, `change` firing, resolved or None. A rule without a value stays as it
     is and says why. Two checks at once take turns, and a message that went out is not sent again; one that a channel
     did not take is tried again by the next check. Raises `SettingsError` for rules that make no sense, `StoreError`
-    where PostgreSQL is away: the next check judges anew.
+    that names the rules where PostgreSQL is away: the next check judges anew.
     """
     rules = load_rules(settings)
-    with _engine(settings) as engine, connected(engine) as waiting:
-        take_turns(waiting, f"alerts of {settings.model_name}")
-        with connected(engine) as conn:
-            found, streaks = _judge(conn, settings, rules, now)
+    with ExitStack() as stack:
+        engine = stack.enter_context(_engine(settings))
+        with judging(f"the rules {', '.join(rule.name for rule in rules)}", "they stay as they were"):
+            take_turns(stack.enter_context(connected(engine)), f"alerts of {settings.model_name}")
+            with connected(engine) as conn:
+                found, streaks = _judge(conn, settings, rules, now)
         write_streaks(settings, streaks)
         for one in found:
             progress(f"{one['rule']}: {one['change'] or one['state']}, {one['reason']}")

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine
 
 from sentinel_core.evaluation.judge import Interval
 from sentinel_core.flows import Progress, silent
+from sentinel_core.flows.judging import judging
 from sentinel_core.monitoring.answers import Record
 from sentinel_core.monitoring.cohorts import Cohort, Seen, as_known, cohort, day_end, due, matured_age, newest_day
 from sentinel_core.monitoring.drop import DROPS, FEWEST_ALERTS, LIMIT, Drop, drop
@@ -48,7 +49,8 @@ def measure_performance(settings: Settings, *, now: datetime, progress: Progress
     `StoreError` where PostgreSQL is away: the days measured by then stay, the next run goes on.
     """
     measured = 0
-    with _engine(settings) as engine, connected(engine) as waiting:
+    due = judging("the days that became old enough", "the next run makes up for them")
+    with due, _engine(settings) as engine, connected(engine) as waiting:
         take_turns(waiting, f"live performance of {settings.model_name}")
         for day, ages in _due(settings, engine, now).items():
             with connected(engine) as conn:

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine
 
-from sentinel_core.errors import SentinelError
 from sentinel_core.flows import Progress, silent
 from sentinel_core.flows.ingest import Request
+from sentinel_core.flows.judging import judging
 from sentinel_core.flows.performance import measure_drop
 from sentinel_core.flows.pipeline import TrainingPipeline
 from sentinel_core.flows.trainings import ActiveRuns, under_way
@@ -34,6 +34,7 @@ from sentinel_core.stores.retraining import (
 from sentinel_core.stores.trainings import Training, last_training, list_trainings, note_not_started, was_not_started
 
 ACTOR: Final = "retrain_check"
+_UNDECIDED: Final = "nothing was decided"
 START_PATIENCE: Final = timedelta(minutes=10)
 """How long what was decided may take to begin; until then nothing else is."""
 Start = Callable[[Mapping[str, Any]], str]
@@ -61,7 +62,7 @@ def check_retraining(
     """
     with _engine(settings) as engine:
         champion, drop = _drop(settings, engine, now)
-        with _judging("the figures of a retraining"), connected(engine) as conn:
+        with judging("the figures of a retraining", _UNDECIDED), connected(engine) as conn:
             # Of two checks at once, the second sees what the first decided.
             take_turns(conn, f"retraining of {settings.model_name}")
             figures, known = _figures(conn, settings, champion, drop, active, now)
@@ -129,7 +130,7 @@ def _drop(settings: Settings, engine: Engine, now: datetime) -> tuple[str | None
 
     The newest mature cohorts change once a day, and reading them takes a while: what an earlier check found is taken.
     """
-    with _judging("what is in Production"):
+    with judging("what is in Production", _UNDECIDED):
         found = production_version(settings)
     if found is None:
         return None, None
@@ -141,7 +142,7 @@ def _drop(settings: Settings, engine: Engine, now: datetime) -> tuple[str | None
         "limit": limit,
         "fewest": fewest,
     }
-    with _judging("the figures of a retraining"):
+    with judging("the figures of a retraining", _UNDECIDED):
         with connected(engine) as conn:
             earlier = list_decisions(conn, now=now, limit=1)
         known = earlier[0]["figures"].get("drop") if earlier else None
@@ -237,16 +238,6 @@ def _note_not_started(engine: Engine, settings: Settings, run: str, error: Excep
     with connected(engine) as conn:
         if last_training(conn, settings.model_name, now=now, run=run) is None:
             note_not_started(conn, settings.model_name, run, reason=str(error).partition("\n")[0], now=now)
-
-
-@contextmanager
-def _judging(what: str) -> Iterator[None]:
-    """Say what could not be judged where a server is away."""
-    try:
-        yield
-    except SentinelError as error:
-        said = f"{error.message.rstrip('.')}; so {what} could not be judged, and nothing was decided."
-        raise type(error)(said, remedy=error.remedy) from error
 
 
 @contextmanager

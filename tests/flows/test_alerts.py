@@ -324,7 +324,9 @@ def test_no_secret_is_in_tables_progress_or_logs(
 
 def test_without_postgresql_it_says_so_and_the_next_one_judges(ruled: Settings, engine: Engine) -> None:
     away = ruled.model_copy(update={"database_url_given": "postgresql://u:p@127.0.0.1:1/x"})
-    with pytest.raises(StoreError, match="expected PostgreSQL at"):
+    names = ", ".join(rule.name for rule in load_rules(ruled))
+    said = rf"expected PostgreSQL at .*; so the rules {names} could not be judged, and they stay as they were\."
+    with pytest.raises(StoreError, match=said):
         check_alerts(away, now=NOW)
     flood(engine, NOW, 0.9)
     assert check_alerts(ruled, now=NOW)[0]["state"] == "pending"

@@ -261,5 +261,9 @@ def test_a_drop_is_that_of_the_newest_matured_cohorts_against_the_holdout(short:
 
 def test_without_postgresql_a_run_says_so(settings: Settings) -> None:
     away = settings.model_copy(update={"database_url_given": "postgresql://u:p@127.0.0.1:1/x"})
-    with pytest.raises(StoreError, match=r"expected PostgreSQL at postgresql.*127\.0\.0\.1:1/x"):
+    said = (
+        r"expected PostgreSQL at postgresql.*127\.0\.0\.1:1/x.*; so the days that became old enough could not be judged"
+    )
+    with pytest.raises(StoreError, match=said):
         measure_performance(away, now=START)
+    assert measure_performance(settings, now=START)["measured"] == 0
