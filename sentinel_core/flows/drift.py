@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sentinel_core.errors import BundleError
 from sentinel_core.evaluation.costs import Costs
 from sentinel_core.flows import Progress, silent
+from sentinel_core.flows.judging import judging
 from sentinel_core.monitoring.drift import DriftVerdict, judge_window
 from sentinel_core.monitoring.reference import Reference
 from sentinel_core.monitoring.sample import Sample
@@ -56,6 +57,7 @@ class Champion:
     reference: Reference
 
 
+@judging("the newest answers of the champion", "nothing was written down")
 def check_drift(settings: Settings, *, now: datetime, html: bool = True, progress: Progress = silent) -> dict[str, Any]:
     """Judge the champion's answers of the last hour, or of up to a day until there are enough; append the report.
 

@@ -127,10 +127,11 @@ def test_what_cannot_be_judged_is_said_and_the_next_check_works(world: World, en
     assert judged["rejected"] == ["user_txn_count_7d"]
 
     away = settings.model_copy(update={"database_url_given": "postgresql://nobody@127.0.0.1:9/none"})
-    with pytest.raises(StoreError):
+    unjudged = "so the newest answers of the champion could not be judged, and nothing was written down"
+    with pytest.raises(StoreError, match=unjudged):
         check_drift(away, now=begin)
     gone = settings.model_copy(update={"mlflow_tracking_uri_given": "http://127.0.0.1:9"})
-    with pytest.raises(RegistryError):
+    with pytest.raises(RegistryError, match=unjudged):
         check_drift(gone, now=begin)
     assert check_drift(settings, now=begin, html=False)["verdict"] == "suspected"
 
