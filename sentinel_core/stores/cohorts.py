@@ -32,6 +32,8 @@ _DTYPES: Final[Mapping[str, Any]] = {
 }
 _OUTCOME: Final = "COALESCE(array_position(CAST(:outcomes AS text[]), {column}) - 1, -1)"
 _MICROS: Final = "CAST(extract(epoch FROM {column}) * 1000000 AS bigint)"
+# What was written down later was not known: a cohort measured late has the figures of one on time.
+_ANSWERED: Final = "GREATEST(p.created_at, p.recorded_at)"
 _SCORED: Final = """
     FROM transactions AS t JOIN prediction_logs AS p ON p.transaction_id = t.transaction_id AND NOT p.cache_hit
     WHERE t.timestamp >= :start AND t.timestamp < :end
@@ -40,7 +42,7 @@ _SCORED: Final = """
 _ANSWERS: Final = text(
     f"""
     SELECT t.transaction_id, p.model_version, hashtextextended(t.user_id, 0) AS "user",
-           {_MICROS.format(column="t.timestamp")} AS time, {_MICROS.format(column="p.created_at")} AS answered,
+           {_MICROS.format(column="t.timestamp")} AS time, {_MICROS.format(column=_ANSWERED)} AS answered,
            CAST(t.amount * 100 AS bigint) AS cents, p.fraud_score AS score, p.prediction AS flagged, p.degraded,
            {_OUTCOME.format(column="t.outcome")} AS outcome, t.propensity
     {_SCORED}
@@ -87,7 +89,10 @@ class Day:
 
 
 def read_day(conn: Connection, day: date) -> Day:
-    """Read the first answer to each transaction whose event lies in a day (UTC), and what was said of it, ever."""
+    """Read the first answer to each transaction whose event lies in a day (UTC), and what was said of it, ever.
+
+    It counts as answered from when the answer had been given and recorded.
+    """
     values = {"start": day_end(day - timedelta(days=1)), "end": day_end(day), "outcomes": list(OUTCOMES)}
     said = {name: list(_chunks(conn, query, values)) for name, query in _SAID.items()}
     place: dict[Any, int] = {key: -1 for chunks in said.values() for chunk in chunks for key in chunk["transaction_id"]}

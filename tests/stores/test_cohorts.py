@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from sentinel_core.monitoring.answers import Record
 from sentinel_core.monitoring.performance import Expected
@@ -84,6 +84,19 @@ def test_what_was_never_scored_and_answers_from_the_cache_are_not_read(engine: E
     assert found.versions == ("v1",)
     assert (len(found.record.answers.time), len(found.record.labels.row)) == (1, 0)
     assert sums == {("v1", date(2026, 3, 1)): Expected(1, 0, 0.0, 0.1)}
+
+
+def test_an_answer_counts_from_when_it_was_written_down(engine: Engine) -> None:
+    days = (0.5, 9.0)
+    with engine.begin() as conn:
+        write_rows(conn, [Row(0.2, time=0.0), Row(0.9, time=0.5), Row(0.4, time=0.7)], start=START)
+        # PostgreSQL was away: in time for no cohort of seven days. The third is of a release that did not note it.
+        for name, day in zip(("t0", "t1"), days, strict=True):
+            values = {"name": name, "at": START + timedelta(days=day)}
+            conn.execute(text("UPDATE prediction_logs SET recorded_at = :at WHERE transaction_id = :name"), values)
+        answers = read_day(conn, date(2026, 3, 1)).of("v1").answers
+    answered = answers.answered[np.argsort(answers.time)] / 86_400_000_000 - DAYS
+    np.testing.assert_allclose(answered, (*days, 0.7), atol=1e-9)
 
 
 def test_a_day_without_traffic_is_empty(engine: Engine) -> None:
