@@ -96,6 +96,8 @@ def _definitions() -> str:
   that the one of the day before. Of a table, nothing is later than M.
 - A label counts from the moment at which it became known. The latest one known at midnight M is the one that counts,
   and a later reversal changes no row that was served before.
+- In the database a payment that went through counts as legitimate from the label delay on, until a label says
+  otherwise: by the end of the label window, when it does so in a training, a risk looks elsewhere.
 - Events within the label delay (SENTINEL_LABEL_DELAY_DAYS, 7) before M are left out of risks and counts, since of
   those the frauds are known first; frauds that are known already form a count of their own.
 - An unknown or absent merchant or country has the prior p, smoothed from nothing, and counts of 0. p is taken over all

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from sentinel_core.datasets.events import label_arrays, micros
 from sentinel_core.datasets.frames import canonical
 from sentinel_core.errors import EmptyDataError
+from sentinel_core.features.events import Labels
 from sentinel_core.flows import Progress, silent
 from sentinel_core.schema import COLUMN, REQUEST_COLUMNS
 from sentinel_core.settings import Settings
@@ -62,6 +64,27 @@ def read_transactions(
             + (" For a moment before they were loaded, say until when recordings count." if recorded_by else ""),
         )
     return canonical(_frame(chunks, settings, as_of))
+
+
+def known_labels(frame: pd.DataFrame, label_delay: timedelta) -> Labels:
+    """Return what risk tables know of the rows of the database: labels, and payments that nobody complained about.
+
+    What went through counts as legitimate from `label_delay` after it happened, until a label says otherwise. A risk
+    looks back over weeks: were silence to count after the label window only, as in a training, every label that it sees
+    would be a fraud.
+    """
+    is_fraud, known_at = label_arrays(frame, label_delay)
+    said = np.flatnonzero(is_fraud >= 0)
+    silent_from = micros(frame["timestamp"]) + label_delay // timedelta(microseconds=1)
+    outcome = frame["outcome"].fillna("") if "outcome" in frame else np.full(len(frame), "")
+    silent = np.flatnonzero(
+        np.isin(np.array(outcome, dtype=str), WENT_THROUGH) & ((is_fraud < 0) | (known_at > silent_from))
+    )
+    return Labels.of(
+        np.concatenate((said, silent)),
+        np.concatenate((is_fraud[said] > 0, np.zeros(len(silent), np.bool_))),
+        np.concatenate((known_at[said], silent_from[silent])),
+    )
 
 
 def _frame(chunks: Sequence[Mapping[str, Any]], settings: Settings, as_of: datetime) -> pd.DataFrame:

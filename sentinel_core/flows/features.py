@@ -25,6 +25,7 @@ from sentinel_core.features.entities import USER, EntityKind
 from sentinel_core.features.events import Events
 from sentinel_core.features.risk import RiskHistory, RiskTable, served_midnight
 from sentinel_core.flows import Progress, silent
+from sentinel_core.flows.database import known_labels
 from sentinel_core.flows.logged import Taken, open_logged, put_logged
 from sentinel_core.schema import CATEGORY_COLUMNS, MICROS_PER_SECOND, to_micros
 from sentinel_core.settings import Settings
@@ -222,7 +223,9 @@ def _build(snapshot: Snapshot, folder: Path, kind: EntityKind) -> None:
     delay = pd.Timedelta(days=snapshot.manifest["label_delay_days"]).to_pytimedelta()
     events = to_events(frame, ids=False)
     delay_us = int(delay.total_seconds() * MICROS_PER_SECOND)
-    risk = RiskHistory(events, to_labels(frame, delay), delay_us)
+    # A table of a past midnight is made as it was for the service.
+    labels = known_labels(frame, delay) if "label_window_days" in snapshot.manifest else to_labels(frame, delay)
+    risk = RiskHistory(events, labels, delay_us)
     np.save(folder / VALUES, _vectors(snapshot, folder, events, risk, kind))
     # What serving falls back to: the table that serves the moment at which training stood.
     clock = int(served_midnight(to_micros(snapshot.as_of)))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sentinel_core.datasets.events import to_events, to_labels
+from sentinel_core.datasets.events import to_events
 from sentinel_core.errors import EmptyDataError
 from sentinel_core.features.calendar import midnight
 from sentinel_core.features.risk import RECENCY_DAYS, RiskHistory
 from sentinel_core.flows import Progress, silent
-from sentinel_core.flows.database import read_transactions
+from sentinel_core.flows.database import known_labels, read_transactions
 from sentinel_core.schema import MICROS_PER_SECOND, from_micros, to_micros
 from sentinel_core.settings import Settings
 from sentinel_core.stores.redis_clients import make_client
@@ -34,7 +34,7 @@ def refresh_risk(settings: Settings, *, now: datetime, progress: Progress = sile
     except EmptyDataError:
         return {"as_of": as_of.isoformat(), "merchants": 0, "published": False}
     delay_us = int(settings.label_delay.total_seconds() * MICROS_PER_SECOND)
-    table = RiskHistory(to_events(frame), to_labels(frame, settings.label_delay), delay_us).at(as_of_us)
+    table = RiskHistory(to_events(frame), known_labels(frame, settings.label_delay), delay_us).at(as_of_us)
     client = make_client(settings)
     try:
         published = publish_risk(client, settings, table.to_bytes(), as_of_us)

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from sqlalchemy import Engine, text
 
-from sentinel_core.datasets.events import to_events, to_labels
+from sentinel_core.datasets.events import to_events
 from sentinel_core.datasets.logged import LOGGED, LoggedFile
 from sentinel_core.datasets.snapshot import load_snapshot
 from sentinel_core.errors import StoreError
@@ -20,6 +20,7 @@ from sentinel_core.features.build import build_offline
 from sentinel_core.features.calendar import midnight
 from sentinel_core.features.catalog import CATALOGUE, FEATURE_NAMES, POSITION, catalogue_hash
 from sentinel_core.features.risk import RiskHistory, served_midnight
+from sentinel_core.flows.database import known_labels
 from sentinel_core.flows.features import FeatureSet, build_feature_set, load_feature_set
 from sentinel_core.flows.ingest import Request, make_snapshot
 from sentinel_core.flows.logged import read_logged
@@ -71,7 +72,7 @@ def computed(features: FeatureSet, risk_as_of: NDArray[np.int64] | None = None) 
     """The vectors as they were built from the rows alone, before anything was logged."""
     frame = features.snapshot.frame()
     events, delay = to_events(frame), timedelta(days=features.snapshot.manifest["label_delay_days"])
-    risk = RiskHistory(events, to_labels(frame, delay), delay // timedelta(microseconds=1))
+    risk = RiskHistory(events, known_labels(frame, delay), delay // timedelta(microseconds=1))
     return build_offline(events, risk, risk_as_of=risk_as_of).values
 
 
