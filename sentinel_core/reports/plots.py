@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -41,6 +41,14 @@ class Series:
     value: Sequence[float]
     ends: Sequence[tuple[float, float] | None]
     estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment that a plot over time points out."""
+
+    at: date | datetime
+    text: str
 
 
 def heaviest(importance: Mapping[str, float]) -> list[tuple[str, float]]:
@@ -142,11 +150,11 @@ def confusion_plot(matrix: Confusion, title: str) -> Figure:
     return _figure(draw)
 
 
-def over_time_plot(series: Sequence[Series], title: str) -> Figure:
+def over_time_plot(series: Sequence[Series], title: str, *, marks: Sequence[Mark] = ()) -> Figure:
     """Draw shares from 0 to 1 over days, with their intervals as upright lines; what is only estimated is dashed."""
 
     def draw(axes: Axes) -> None:
-        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+        from matplotlib.dates import date2num
 
         colours = {
             name: _LINES[number % len(_LINES)] for number, name in enumerate(dict.fromkeys(s.name for s in series))
@@ -162,13 +170,27 @@ def over_time_plot(series: Sequence[Series], title: str) -> Figure:
             bounded = [(day, *ends) for day, ends in zip(days, one.ends, strict=True) if ends is not None]
             if bounded:
                 axes.vlines(*zip(*bounded, strict=True), color=colour, alpha=0.35, linewidth=1.5)
-        locator = AutoDateLocator(maxticks=8)
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        _by_date(axes, marks)
         axes.set(title=title, xlabel="day of the events (UTC)", ylim=(-0.02, 1.02))
         axes.legend(loc="lower left")
 
     return _figure(draw, width=_WIDE)
+
+
+def levels_plot(
+    at: Sequence[datetime], level: Sequence[int], names: Sequence[str], title: str, *, marks: Sequence[Mark] = ()
+) -> Figure:
+    """Draw at which of some levels each of many moments was, the first level at the bottom."""
+
+    def draw(axes: Axes) -> None:
+        from matplotlib.dates import date2num
+
+        axes.plot(date2num(list(at)), level, color=_INK, marker="|", markersize=7, linestyle="none")
+        _by_date(axes, marks)
+        axes.set_yticks(range(len(names)), names)
+        axes.set(title=title, xlabel="UTC", ylim=(-0.5, len(names) - 0.5))
+
+    return _figure(draw, width=_WIDE, height=2.4)
 
 
 def save_png(figure: Figure, path: Path) -> None:
@@ -195,6 +217,21 @@ def _styled() -> Iterator[None]:
 
     with rc_context(_STYLE), warnings.catch_warnings(action="ignore", category=UserWarning):
         yield
+
+
+def _by_date(axes: Axes, marks: Sequence[Mark]) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+
+    locator = AutoDateLocator(maxticks=8)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    for mark in marks:
+        place = float(date2num(mark.at))
+        axes.axvline(place, color=_GUIDE, linestyle=":", linewidth=1.2)
+        axes.annotate(
+            mark.text, (place, 1), xycoords=("data", "axes fraction"), xytext=(2, -2), textcoords="offset points",
+            rotation=90, va="top", fontsize=7, color=_GUIDE,
+        )  # fmt: skip
 
 
 def _mark(axes: Axes, chosen: Point | None) -> None:

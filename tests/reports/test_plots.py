@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,13 @@ import pytest
 from sentinel_core.evaluation.curves import histogram, precision_recall, reliability, roc
 from sentinel_core.evaluation.metrics import confusion
 from sentinel_core.reports.plots import (
+    Mark,
     Series,
     confusion_plot,
     heaviest,
     histogram_plot,
     importance_plot,
+    levels_plot,
     over_time_plot,
     precision_recall_plot,
     reliability_plot,
@@ -47,7 +49,15 @@ PLOTS: dict[str, Callable[[], Any]] = {
             Series("v1", WEEK, [0.9, 0.8, 0.85], [None] * 3, estimated=True),
         ],
         "over time",
+        marks=[Mark(WEEK[1], "the world $changes"), Mark(datetime(2026, 3, 1, 12, tzinfo=UTC), "v2")],
     ),
+    "levels": lambda: levels_plot(
+        [datetime(2026, 3, 1, hour, tzinfo=UTC) for hour in range(5)],
+        [0, 1, 2, 2, 0],
+        ("no", "perhaps", "yes"),
+        "levels",
+    ),
+    "no level": lambda: levels_plot([], [], ("no", "yes"), "no level", marks=[Mark(WEEK[0], "x")]),
     "over no time": lambda: over_time_plot([Series("v1", [], [], [])], "over no time"),
     "nothing flagged": lambda: confusion_plot(confusion(FRAUD, np.zeros(500, dtype=bool)), "nothing flagged"),
 }
