@@ -25,6 +25,7 @@ BENCHMARKS = {
     "quality": "the three models on 100,000 generated rows: time, metrics, floors, the oracle beside them",
     "handbook": "the public benchmark by its own protocol, beside the published results",
     "gate": "how often the gate promotes challengers that are equal, .03 worse and .03 better",
+    "drift": "alarms without drift, what is found of changes, Evidently's preset beside it; a check's time and memory",
     "serving": "the service beside a BentoML service that does nothing, a plain one, and MLflow's server",
     "endurance": "latency from 100 to a million known users, memory of a worker over a million transactions",
     "swap": "from a stage transition, and from `sentinel rollback`, to the model in every worker, under load",
