@@ -19,8 +19,8 @@ FINE: Final = 64
 LEAST_SHARE: Final = 0.01
 """Levels and coarse bins with less of the reference are merged."""
 COARSE_CUTS: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
-SCORE_CUTS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
-"""Bins of a calibrated score: below half a percent nothing is told apart, where daily risk tables move it all."""
+SCORE_CUTS: Final = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
+"""Bins of a calibrated score: below five percent nothing is told apart, where daily tables move all rows at once."""
 _QUANTILES: Final = np.append(np.arange(1, FINE - 4) / (FINE - 4), (0.99, 0.995))
 
 

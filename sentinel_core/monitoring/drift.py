@@ -25,6 +25,8 @@ RATE: Final = 0.05
 """False-discovery rate within a window."""
 CAMPAIGNS_WEIGHT: Final = 4.0
 """The count of alerts is the only witness of a fraud rate that grows, where many see an amount or a country."""
+HIGH: Final = 0.98
+"""The quantile of windows without drift at which a gamma law has to reach as far as they do: four of 200 lie beyond."""
 SHOWN_BINS: Final = 12
 Outcome = Literal["drift", "suspected", "no_drift"]
 
@@ -144,6 +146,7 @@ class _Tail:
     """A gamma distribution of the mean and variance that a distance has in windows without drift.
 
     PSI is a sum of squares, and so is the square of KS near its tail: the gamma is Satterthwaite's (1946) law for both.
+    Where the draws reach further than it does at `HIGH`, it is stretched to reach as far.
     """
 
     shape: NDArray[np.float64]
@@ -153,7 +156,10 @@ class _Tail:
     def of(cls, drawn: NDArray[np.float64], smallest: tuple[tuple[float, float], ...], place: int) -> _Tail:
         mean, variance = smallest[place]
         means, variances = np.maximum(drawn.mean(axis=0), mean), np.maximum(drawn.var(axis=0), variance)
-        return cls(means**2 / variances, variances / means)
+        law = cls(means**2 / variances, variances / means)
+        # A burst of fifty payments is one unit of a window of 500: the tail is heavier than that of many small ones.
+        heavier = np.maximum(np.quantile(drawn, HIGH, axis=0) / law.quantile(HIGH), 1.0)
+        return cls(law.shape, law.scale * heavier)
 
     def p_value(self, value: NDArray[np.float64]) -> NDArray[np.float64]:
         from scipy.special import gammaincc

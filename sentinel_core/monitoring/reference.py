@@ -121,7 +121,9 @@ class Reference:
         weight = np.where(rows > 0, season / np.maximum(rows, 1.0), 0.0)
         weight /= (weight * rows).sum(axis=1, keepdims=True)
         of_group = (times[:, :, None] * weight[:, None, :]).reshape(len(times), -1)
-        shares = (of_group.astype(np.float32) @ self._counts).astype(np.float64)
+        # A window of some hours asks for few of the seasons: the others weigh nothing.
+        asked = np.flatnonzero(of_group.any(axis=0))
+        shares = (of_group[:, asked].astype(np.float32) @ self._counts[asked]).astype(np.float64)
         campaigns = np.bincount(self._place, counted, minlength=GROUPS * CELLS)
         return shares.reshape(len(times), len(self.bins), FINE), of_group @ campaigns
 

@@ -15,11 +15,11 @@ from sentinel_core.monitoring.binning import FINE, LEAST_SHARE, cut
 from sentinel_core.monitoring.campaigns import link
 from sentinel_core.monitoring.discoveries import discoveries
 from sentinel_core.monitoring.distances import Distances, band, count_codes, ks_p_value
-from sentinel_core.monitoring.drift import judge_window
+from sentinel_core.monitoring.drift import HIGH, judge_window
 from sentinel_core.monitoring.reference import Reference
 from sentinel_core.monitoring.seasons import CELLS, cells, like, mix
 from sentinel_core.monitoring.thinning import whole_stretches
-from sentinel_core.monitoring.variables import CAMPAIGNS, NOT_JUDGED, Variable
+from sentinel_core.monitoring.variables import CAMPAIGNS, NOT_JUDGED, SCORE, Variable
 from sentinel_core.monitoring.variables import VARIABLES as ALL
 from tests.monitoring.traffic import DAY, VARIABLES, moved, scaled, traffic
 
@@ -95,6 +95,37 @@ def test_a_constant_that_shows_another_value_once_is_no_drift_and_often_is(refer
     assert "constant" not in once.rejected
     often = judge_window(reference, traffic(800, 7, days=1, start=21, change=other(200)), seed=7)
     assert "constant" in often.rejected
+
+
+def test_a_threshold_reaches_as_far_as_windows_without_drift_do(reference: Reference) -> None:
+    # One payment in a hundred comes with fifty of its kind: few units make a tail heavier than the law's.
+    def bursts(columns: dict[str, Any], rng: np.random.Generator) -> None:
+        users = rng.choice(np.unique(columns["user"]), 60, replace=False)
+        rows = rng.choice(len(columns["flag"]), 3_000, replace=False)
+        columns["user"][rows] = rng.choice(users, len(rows))
+        columns["flag"][rows] = 1.0
+
+    bursting = Reference(traffic(20_000, 0, change=bursts), VARIABLES)
+    for prepared in (reference, bursting):
+        window = traffic(600, 9, days=1, start=21)
+        quiet = prepared.quiet(window, seed=9)
+        for place, figure in enumerate(judge_window(prepared, window, seed=9).figures):
+            assert figure.ks_threshold >= np.quantile(quiet.ks[:, place], HIGH)
+            assert figure.psi_threshold >= np.quantile(quiet.psi[:, place], HIGH)
+
+
+def test_scores_that_all_move_below_five_percent_are_no_drift() -> None:
+    def low(factor: float) -> Any:
+        def change(columns: dict[str, Any], _: np.random.Generator) -> None:
+            columns["score"] = np.where(columns["score"] < 0.5, columns["score"] * factor, columns["score"])
+
+        return change
+
+    learned = Reference(traffic(20_000, 0, change=low(0.2)), VARIABLES)
+    moved_by_tables = judge_window(learned, traffic(800, 10, days=1, start=21, change=low(0.4)), seed=10)
+    assert SCORE not in moved_by_tables.rejected
+    risen = judge_window(learned, traffic(800, 10, days=1, start=21, change=low(2.0)), seed=10)
+    assert SCORE in risen.rejected
 
 
 def test_a_verdict_repeats_to_the_last_bit(reference: Reference) -> None:
