@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sentinel_core.monitoring.binning import FINE, Bins, cut
 from sentinel_core.monitoring.campaigns import link
-from sentinel_core.monitoring.distances import Distances, count_codes
+from sentinel_core.monitoring.distances import Distances
 from sentinel_core.monitoring.sample import Sample
 from sentinel_core.monitoring.seasons import CELLS, cells, like, mix
 from sentinel_core.monitoring.variables import VARIABLES, Variable
@@ -138,6 +138,7 @@ class Reference:
         chance = np.add.reduceat((season / np.maximum(self._rows, 1.0))[self._cell[order]], begin) / size
         cumulative = np.cumsum(chance / chance.sum())
         at_once = int(1.5 * rows / (size @ chance / chance.sum())) + 50
+        flat = self._codes[order] + np.arange(len(self.bins)) * FINE
         shares = np.empty((draws, len(self.bins), FINE))
         for draw in range(draws):
             taken = np.empty(0, np.intp)
@@ -147,7 +148,9 @@ class Reference:
             taken = taken[: int(np.searchsorted(np.cumsum(size[taken]), rows)) + 1]
             length = size[taken]
             first = np.repeat(begin[taken] - np.cumsum(length) + length, length)
-            shares[draw] = count_codes(self._codes[order[first + np.arange(length.sum())]].astype(np.intp))
+            taken_rows = flat.take(first + np.arange(length.sum()), axis=0)
+            counts = np.bincount(taken_rows.ravel(), minlength=len(self.bins) * FINE)
+            shares[draw] = counts.reshape(len(self.bins), FINE) / len(taken_rows)
         return shares
 
     def _effective_rows(self, season: Floats) -> float:

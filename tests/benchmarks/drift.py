@@ -34,10 +34,12 @@ CHAIN: Final = 14
 """Chains of quiet windows of a world, and how many of each count."""
 RUNS: Final = round(500 * WORLDS / 60)
 """Runs of every change, over all worlds."""
-ALONE_RUNS: Final = RUNS // 2
-"""Runs of the changes that are measured to explain the others."""
+DEAR_RUNS: Final = RUNS // 2
+"""Runs at 5,000 rows, and of the changes that are measured to explain the others."""
 FEWEST: Final = 500
 MOST: Final = 5_000
+CHANGED_MOST: Final = 1_250
+"""Of a change that names no number: what is found in a small window is found in a large one."""
 LONGEST_US: Final = 24 * 3_600_000_000
 """A window that takes longer is no window: there is not enough data."""
 DAY_SHARE: Final = 0.75
@@ -45,7 +47,7 @@ DAY_SHARE: Final = 0.75
 SIZES: Final = {
     name: int(name.partition(" at ")[2].partition(" rows")[0].replace(",", "")) for name in CHANGES if " at " in name
 }
-"""Rows of a window where the change names them; else any number, the small ones as often as the large ones."""
+"""Rows of a window where the change names them."""
 PRESET_QUIET: Final = 4
 PRESET_RUNS: Final = 1
 """A world's windows that Evidently's preset sees too."""
@@ -175,7 +177,7 @@ def _watch_changed(world: World, name: str, runs: int, tally: Tally) -> None:
     change = CHANGES[name]
     beside = overlay(world, change, int(rng.integers(2**32))) if runs else None
     for _ in range(runs):
-        rows = SIZES.get(name) or _size(world, rng)
+        rows = SIZES.get(name) or _size(world, rng, CHANGED_MOST)
         first, second = _changed(world, name, beside, rows, rng)
         before = _judge(world, first, (), int(rng.integers(2**32)))
         tally.note(world, first)
@@ -209,10 +211,14 @@ def _orders(number: int) -> dict[str, int]:
     able = {name: [n for n in range(WORLDS) if _largest(_rows_a_day(n)) >= SIZES.get(name, 0)] for name in CHANGES}
     orders = {}
     for name, worlds in able.items():
-        total, place = ALONE_RUNS if CHANGES[name].alone else RUNS, worlds.index(number) if number in worlds else None
+        total, place = _runs(name), worlds.index(number) if number in worlds else None
         share = 0 if place is None else total * (place + 1) // len(worlds) - total * place // len(worlds)
         orders[name] = share
     return orders
+
+
+def _runs(name: str) -> int:
+    return DEAR_RUNS if CHANGES[name].alone or SIZES.get(name) == MOST else RUNS
 
 
 def _rows_a_day(number: int) -> float:
@@ -223,8 +229,10 @@ def _largest(rows_a_day: float) -> int:
     return int(min(MOST, DAY_SHARE * rows_a_day))
 
 
-def _size(world: World, rng: np.random.Generator) -> int:
-    return round(float(np.exp(rng.uniform(np.log(FEWEST), np.log(max(_largest(world.rows_a_day), FEWEST))))))
+def _size(world: World, rng: np.random.Generator, most: int = MOST) -> int:
+    """Draw the rows of a window, small ones as often as large ones."""
+    largest = max(min(_largest(world.rows_a_day), most), FEWEST)
+    return round(float(np.exp(rng.uniform(np.log(FEWEST), np.log(largest)))))
 
 
 def _starts(world: World, rows: int, count: int, rng: np.random.Generator) -> list[int]:
