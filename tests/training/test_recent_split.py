@@ -15,12 +15,14 @@ AS_OF = 200 * DAY
 WINDOW = 60 * DAY
 
 
-def _history(rows: int = 40_000, users: int = 3_000, seed: int = 0, days: int = 200) -> dict[str, np.ndarray]:
+def _history(
+    rows: int = 40_000, users: int = 3_000, seed: int = 0, days: int = 200, window: int = WINDOW
+) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     time = np.sort(rng.integers(AS_OF - days * DAY, AS_OF, rows))
     is_fraud = (rng.random(rows) < 0.05).astype(np.int8)
     # Frauds are reported within days; the others mature. What is neither by the clock has no label yet.
-    known_at = np.where(is_fraud == 1, time + rng.integers(0, 7 * DAY, rows), time + WINDOW)
+    known_at = np.where(is_fraud == 1, time + rng.integers(0, 7 * DAY, rows), time + window)
     is_fraud[known_at > AS_OF] = -1
     hashes = rng.integers(0, 2**64, users, dtype=np.uint64)
     return {"time": time, "is_fraud": is_fraud, "known_at": known_at, "user": hashes[rng.integers(0, users, rows)]}
@@ -112,7 +114,8 @@ def test_rows_that_explored_ones_stand_for_are_learned_from_and_judged_on_nowher
 @given(seed=st.integers(0, 1000), later=st.integers(1, 60))
 def test_what_a_later_hold_out_shares_with_an_earlier_one_was_never_learned(seed: int, later: int) -> None:
     """The gate compares two models of such splits on these rows: neither may have been fitted or calibrated on any."""
-    history = _history(30_000, seed=seed, days=140)
+    # With labels that take longer than the window, days that count as mature would hold nothing but frauds.
+    history = _history(30_000, seed=seed, days=140, window=30 * DAY)
     first = recent_split(**history, as_of=AS_OF - later * DAY, label_window=30 * DAY)
     second = recent_split(**history, as_of=AS_OF, label_window=30 * DAY)
     tested_from = history["time"][first.test].min()
