@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import psycopg2
 import pytest
 import redis
 from sqlalchemy import Engine
 
 from sentinel_core.local.child import Child
-from sentinel_core.local.environment import QUIET
+from sentinel_core.local.mlflow import start_mlflow
 from sentinel_core.local.ports import free_port
 from sentinel_core.local.postgres import USER, make_cluster, start_postgres
 from sentinel_core.local.redis import RedisServer, start_redis
@@ -132,21 +127,11 @@ def redis_client(settings: Settings) -> Iterator[redis.Redis]:
 def running_mlflow(home: Path) -> Iterator[str]:
     """Run an MLflow server with its own SQLite database, as `make up` starts it otherwise; the block gets its URI."""
     port = free_port()
-    command = [
-        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--serve-artifacts"),
-        *("--artifacts-destination", (home / "artifacts").as_uri()),
-    ]
-    environment = {**os.environ, **QUIET, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with (home / "mlflow.log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=home, start_new_session=True)
-    uri = f"http://127.0.0.1:{port}"
+    server = start_mlflow(home, port)
     try:
-        _wait_for_mlflow(uri, home / "mlflow.log", server)
-        yield uri
+        yield f"http://127.0.0.1:{port}"
     finally:
-        os.killpg(server.pid, 15)
-        server.wait(20)
+        server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -154,15 +139,3 @@ def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URI of the session's MLflow server."""
     with running_mlflow(tmp_path_factory.mktemp("mlflow")) as uri:
         yield uri
-
-
-def _wait_for_mlflow(uri: str, log: Path, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            if httpx.get(f"{uri}/health", timeout=2).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.2)
-    raise RuntimeError(f"MLflow did not come up:\n{log.read_text()[-2000:]}")

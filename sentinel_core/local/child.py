@@ -59,10 +59,11 @@ def start_child(
     environment: Mapping[str, str] | None = None,
     configuration: str = "",
     stop_signal: signal.Signals = signal.SIGTERM,
+    seconds: float = READY_SECONDS,
 ) -> Child:
     """Start a server and return once `ready()` holds; `configuration` is what it reads from its standard input.
 
-    Raises `LocalError` with the end of its log where it exits, or does not answer within 60 s.
+    Raises `LocalError` with the end of its log where it exits, or does not answer within so many seconds.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -78,22 +79,22 @@ def start_child(
     if process.stdin is not None:
         with process.stdin as pipe:
             pipe.write(configuration.encode())
-    _wait(child, ready, log)
+    _wait(child, ready, log, seconds)
     return child
 
 
-def _wait(child: Child, ready: Callable[[], bool], log: Path) -> None:
-    deadline = time.monotonic() + READY_SECONDS
+def _wait(child: Child, ready: Callable[[], bool], log: Path, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
     try:
         while not ready():
-            _check_progress(child, deadline, log)
+            _check_progress(child, deadline, seconds, log)
             time.sleep(0.02)
     except BaseException:
         child.kill()
         raise
 
 
-def _check_progress(child: Child, deadline: float, log: Path) -> None:
+def _check_progress(child: Child, deadline: float, seconds: float, log: Path) -> None:
     if child.process.poll() is not None:
         raise LocalError(
             f"expected {child.name} to start, it exited with code {child.process.returncode}: {last_line(log)}.",
@@ -101,7 +102,7 @@ def _check_progress(child: Child, deadline: float, log: Path) -> None:
         )
     if time.monotonic() > deadline:
         raise LocalError(
-            f"expected {child.name} to answer within {READY_SECONDS:.0f} s, it did not: {last_line(log)}.",
+            f"expected {child.name} to answer within {seconds:.0f} s, it did not: {last_line(log)}.",
             remedy=f"See {log}.",
         )
 

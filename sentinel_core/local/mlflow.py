@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from pathlib import Path
+from typing import Final
 
 import httpx
 
 from sentinel_core.local.child import Child, start_child
 from sentinel_core.local.environment import QUIET
 
+_READY_SECONDS: Final = 180.0
+"""Its imports take ten seconds, and several times that beside other work."""
+
 
 def start_mlflow(home: Path, port: int) -> Child:
     """Start the server on 127.0.0.1 with its data in `home` and wait until it is well.
 
-    Raises `LocalError` where it is not within 60 s. Its URI is http://127.0.0.1:<port>.
+    Raises `LocalError` where it is not within 180 s. Its URI is http://127.0.0.1:<port>.
     """
     home.mkdir(parents=True, exist_ok=True)
     command = [
@@ -30,7 +33,7 @@ def start_mlflow(home: Path, port: int) -> Child:
         log=home / "mlflow.log",
         ready=lambda: _is_well(port),
         environment={**os.environ, **QUIET, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-        stop_signal=signal.SIGTERM,
+        seconds=_READY_SECONDS,
     )
 
 

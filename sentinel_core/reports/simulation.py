@@ -40,9 +40,7 @@ def simulation_document(outcome: Outcome) -> Document:
     sections = [
         Section("Outcome", (Facts(_facts(outcome), prominent=True), Text(_said(outcome)))),
         Section("What the answers were worth", tuple(_pictures(found, marks))),
-        Section(
-            "Drift", (_verdicts(outcome, marks), Table("Checks by verdict", ("Verdict", "Windows"), _counts(outcome)))
-        ),
+        Section("Drift", (_verdicts(outcome, marks), _counts(outcome))),
         Section("What happened", (_events(outcome["events"]),)),
         Section("What is real, and what is not", (Text(_REAL), Text(_LIMITS))),
     ]
