@@ -6,6 +6,7 @@ BENCH_DRIFT_SEED on. BENCH_DRIFT_PARTS names what is measured (windows,preset,ch
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -34,8 +35,8 @@ CHAIN: Final = 14
 """Chains of quiet windows of a world, and how many of each count."""
 RUNS: Final = round(500 * WORLDS / 60)
 """Runs of every change, over all worlds."""
-DEAR_RUNS: Final = RUNS // 2
-"""Runs at 5,000 rows, and of the changes that are measured to explain the others."""
+FEWER: Final = {"fraud rate": 2, "5,000 rows": 2}
+"""So many times fewer of the changes whose names say this: their windows are dear, and their shares are no close call."""
 FEWEST: Final = 500
 MOST: Final = 5_000
 CHANGED_MOST: Final = 1_250
@@ -48,8 +49,8 @@ SIZES: Final = {
     name: int(name.partition(" at ")[2].partition(" rows")[0].replace(",", "")) for name in CHANGES if " at " in name
 }
 """Rows of a window where the change names them."""
-PRESET_QUIET: Final = 4
-PRESET_RUNS: Final = 1
+PRESET_QUIET: Final = 3
+PRESET_RUNS: Final = 0.5
 """A world's windows that Evidently's preset sees too."""
 
 
@@ -64,6 +65,7 @@ class Tally:
     named: Counter[str] = field(default_factory=Counter)
     missed: list[dict[str, Any]] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
+    found_rows: list[int] = field(default_factory=list)
     hours: list[float] = field(default_factory=list)
     seen: list[tuple[bool, bool, bool]] = field(default_factory=list)
     worlds: set[int] = field(default_factory=set)
@@ -128,6 +130,7 @@ def _measured() -> dict[str, Any]:
             name: {
                 "runs": tally.windows // 2,
                 "found": tally.found,
+                "found_by_rows": _by_rows(tally),
                 "rejected_something_in_the_first": tally.suspected,
                 "named": dict(tally.named.most_common(8)),
                 "missed": tally.missed,
@@ -188,6 +191,7 @@ def _watch_changed(world: World, name: str, runs: int, tally: Tally) -> None:
         verdict = _judge(world, second, before.rejected, int(rng.integers(2**32))) if before.rejected else before
         if verdict.outcome == "drift":
             tally.found += 1
+            tally.found_rows.append(rows)
             tally.named.update(set(before.rejected) & set(verdict.rejected))
         else:
             tally.missed.append({"seed": world.seed, "rows": rows, "first": before.rejected})
@@ -218,7 +222,7 @@ def _orders(number: int) -> dict[str, int]:
 
 
 def _runs(name: str) -> int:
-    return DEAR_RUNS if CHANGES[name].alone or SIZES.get(name) == MOST else RUNS
+    return RUNS // math.prod(factor for part, factor in FEWER.items() if part in name)
 
 
 def _rows_a_day(number: int) -> float:
@@ -269,6 +273,16 @@ def _spread(values: list[Any]) -> dict[str, float]:
         name: round(float(value), 1)
         for name, value in zip(("least", "median", "most"), np.quantile(values, (0, 0.5, 1)), strict=True)
     }
+
+
+def _by_rows(tally: Tally) -> dict[str, list[int]]:
+    """Return how many were found, of how many runs, with windows of up to so many rows."""
+    runs, found = np.array(tally.rows[::2]), np.array(tally.found_rows)
+    counted, least = {}, 0
+    for most in (600, 800, 1_000, 5_000):
+        within = [int(((rows > least) & (rows <= most)).sum()) for rows in (found, runs)]
+        counted[f"up to {most:,}"], least = within, most
+    return {name: within for name, within in counted.items() if within[1]}
 
 
 def _mean(values: NDArray[np.float64]) -> float | None:
