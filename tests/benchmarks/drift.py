@@ -36,7 +36,7 @@ CHAIN: Final = 14
 RUNS: Final = round(500 * WORLDS / 60)
 """Runs of every change, over all worlds."""
 FEWER: Final = {"fraud rate": 2, "5,000 rows": 2}
-"""So many times fewer of the changes whose names say this: their windows are dear, and their shares are no close call."""
+"""So many times fewer of the changes whose names say this: windows with attacks, and large ones, are dear."""
 FEWEST: Final = 500
 MOST: Final = 5_000
 CHANGED_MOST: Final = 1_250
