@@ -1,7 +1,7 @@
 """How often the drift check cries wolf, what it finds and how fast, on generated worlds; Evidently's preset beside it.
 
 BENCH_DRIFT_WORLDS worlds (60), each with 84 quiet windows and on average 8 runs of every change, from seed
-BENCH_DRIFT_SEED on. BENCH_DRIFT_PARTS names what is measured (windows,preset,check).
+BENCH_DRIFT_SEED on. BENCH_DRIFT_PARTS names what is measured (windows,preset,ideal,check).
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from sentinel_core.monitoring.drift import DriftVerdict, judge_window
 from sentinel_core.monitoring.sample import Sample
 from tests.benchmarks.drift_changes import CHANGES, Rows, changed_windows, overlay
 from tests.benchmarks.drift_check import run_check
+from tests.benchmarks.drift_ideal import ideal
 from tests.benchmarks.drift_preset import preset
 from tests.benchmarks.drift_world import FRAUD_RATE, World, make_world
 
 WORLDS: Final = int(os.environ.get("BENCH_DRIFT_WORLDS", "60"))
 SEED: Final = int(os.environ.get("BENCH_DRIFT_SEED", "1000000"))
-PARTS: Final = os.environ.get("BENCH_DRIFT_PARTS", "windows,preset,check").split(",")
+PARTS: Final = os.environ.get("BENCH_DRIFT_PARTS", "windows,preset,ideal,check").split(",")
 WORLD_ROWS: Final = (600_000, 75_000, 150_000, 600_000, 300_000, 75_000)
 """Of 90 days, in turn: the largest window needs many rows a day, most deployments have fewer."""
 CHAINS: Final = 6
@@ -98,6 +99,8 @@ def run() -> dict[str, Any]:
     figures: dict[str, Any] = {}
     if "windows" in PARTS:
         figures |= _measured()
+    if "ideal" in PARTS:
+        figures["an_observer_who_sees_every_attack"] = ideal()
     if "check" in PARTS:
         figures["check"] = run_check()
     return figures
