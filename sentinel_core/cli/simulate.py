@@ -25,8 +25,8 @@ def register(app: typer.Typer) -> None:
 def simulate(  # noqa: PLR0913 (an option each)
     *,
     scenario: Annotated[str, typer.Option(help="none, gradual, sudden or new_fraud_pattern.")] = "none",
-    days: Annotated[int, typer.Option(help="Days in operation, 2 to 60.")] = 60,
-    rows_a_day: Annotated[int, typer.Option(help="Transactions a day.")] = 4_000,
+    days: Annotated[int, typer.Option(help="Days in operation, 2 to 180.")] = 60,
+    rows_a_day: Annotated[int, typer.Option(help="Transactions a day.")] = 2_500,
     fraud_rate: Annotated[float, typer.Option(help="Share of fraud in them.")] = 0.02,
     change_day: Annotated[int | None, typer.Option(help="Days before the world changes; a third of all.")] = None,
     explore: Annotated[float, typer.Option(help="Share of declined traffic that goes through.")] = 0.1,

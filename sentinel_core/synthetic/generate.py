@@ -24,7 +24,7 @@ from sentinel_core.synthetic.scenarios import attack
 from sentinel_core.synthetic.sequences import Scene
 from sentinel_core.synthetic.sessions import row_counts
 from sentinel_core.synthetic.stream import AMBIGUOUS, HIDDEN, LOOKALIKE, Stream, concat
-from sentinel_core.synthetic.world import Clock, World, make_world
+from sentinel_core.synthetic.world import WINDOW_DAYS, Clock, World, make_world
 
 USERS_A_ROW: Final = 1500 / 100_000
 USERS_MIN: Final = 10
@@ -32,6 +32,7 @@ BLOCK_USERS: Final = 15_000
 ROWS_MIN: Final = 100
 ROWS_MAX: Final = 30_000_000
 FRAUD_RATE_MAX: Final = 0.2
+DAYS_MAX: Final = 365
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +60,22 @@ def generate(
     difficulty: Difficulty = DEFAULT_DIFFICULTY,
     drift: Mapping[str, float] | None = None,
     ramp: Ramp | None = None,
+    days: int = WINDOW_DAYS,
 ) -> pd.DataFrame:
-    """Generate exactly `n_rows` transactions of the 90 days before `end`, in time order, with labels.
+    """Generate exactly `n_rows` transactions of the `days` (90 to 365) before `end`, in time order, with labels.
 
     Columns are those of `schema.COLUMNS` that the generator has (all but currency, outcome and
     propensity): ids and texts as categories or Arrow strings, timestamp and labelled_at datetime64[us, UTC],
     amount float64 in whole cents, is_fraud (observed) and is_fraud_true bool, fraud_scenario text or null.
-    Users grow with the rows (1,500 for 100,000); the same arguments give the same frame. `fraud_rate`
+    Users grow with the rows a day (1,500 for 100,000 in 90 days); the same arguments give the same frame. `fraud_rate`
     (0 to 0.2) is the share of true frauds; `drift` maps a drift's name to its size (`{"amount": 1.5}`, see `DRIFTS` in
     drifts.py), and `ramp` says from when on it holds, where not from the first row on.
 
     Raises `DataError` for arguments outside their bounds and `ValueError` for an `end` without zone.
     """
-    return to_frame(simulate(n_rows, fraud_rate, seed, end=end, difficulty=difficulty, drift=drift, ramp=ramp))
+    return to_frame(
+        simulate(n_rows, fraud_rate, seed, end=end, difficulty=difficulty, drift=drift, ramp=ramp, days=days)
+    )
 
 
 def simulate(
@@ -83,18 +87,19 @@ def simulate(
     difficulty: Difficulty = DEFAULT_DIFFICULTY,
     drift: Mapping[str, float] | None = None,
     ramp: Ramp | None = None,
+    days: int = WINDOW_DAYS,
 ) -> Simulation:
     """Generate what `generate` shows, and all that lies behind it; arguments and errors as there."""
     drift = dict(drift or {})
-    _check(n_rows, fraud_rate, drift)
-    clock = Clock(to_micros(end) // 1000 * 1000)
-    n_users = max(USERS_MIN, round(n_rows * USERS_A_ROW))
+    _check(n_rows, fraud_rate, drift, days)
+    clock = Clock(to_micros(end) // 1000 * 1000, days)
+    n_users = max(USERS_MIN, round(n_rows * USERS_A_ROW * WINDOW_DAYS / days))
     users = share_out(n_users, [1] * -(-n_users // BLOCK_USERS))
     rows, frauds = share_out(n_rows, users), share_out(round(n_rows * fraud_rate), users)
     reserved = [2 * count + 10 for count in frauds]
     codes = Codes(n_users, sum(reserved))
     for_world, for_blocks, for_labels, for_drift = np.random.SeedSequence(seed).spawn(4)
-    world = make_world(np.random.default_rng(for_world), n_users, codes.rings, difficulty)
+    world = make_world(np.random.default_rng(for_world), n_users, codes.rings, clock, difficulty)
     hard_rows = difficulty.hard_negatives_per_fraud * fraud_rate
     streams, populations = [], []
     for block, source in enumerate(for_blocks.spawn(len(users))):
@@ -107,7 +112,9 @@ def simulate(
     stream = stream.take(np.argsort(stream.time, kind="stable"))
     stream = drifted(np.random.default_rng(for_drift), stream, world, drift, ramp)
     labels = observe(np.random.default_rng(for_labels), stream, difficulty)
-    told = (n_rows, fraud_rate, seed, clock.end, difficulty, sorted(drift.items()), *([ramp] if ramp else []))
+    told: tuple[object, ...] = (n_rows, fraud_rate, seed, clock.end, difficulty, sorted(drift.items()))
+    # What came later is told where it is used, so that everything else keeps its ids.
+    told += (*([ramp] if ramp else []), *([days] if days != WINDOW_DAYS else []))
     name = f"{hash_text(repr(told)) >> 32:08x}"
     return Simulation(stream, labels, world, tuple(populations), clock, codes, difficulty, fraud_rate, name, seed)
 
@@ -134,7 +141,7 @@ def _marked(stream: Stream, **values: int) -> Stream:
     return stream
 
 
-def _check(n_rows: int, fraud_rate: float, drift: dict[str, float]) -> None:
+def _check(n_rows: int, fraud_rate: float, drift: dict[str, float], days: int) -> None:
     if not ROWS_MIN <= n_rows <= ROWS_MAX:
         raise DataError(
             f"expected {ROWS_MIN} to {ROWS_MAX} rows to generate, got {n_rows}.",
@@ -144,5 +151,10 @@ def _check(n_rows: int, fraud_rate: float, drift: dict[str, float]) -> None:
         raise DataError(
             f"expected a fraud rate from 0 to {FRAUD_RATE_MAX}, got {fraud_rate}.",
             remedy="Give a share, such as 0.02 for 2%.",
+        )
+    if not WINDOW_DAYS <= days <= DAYS_MAX:
+        raise DataError(
+            f"expected {WINDOW_DAYS} to {DAYS_MAX} days to generate, got {days}.",
+            remedy="Ask for a number in that range.",
         )
     check_drifts(drift)

@@ -23,10 +23,9 @@ from sentinel_core.synthetic.vocabulary import (
     Floats,
     IntArray,
 )
-from sentinel_core.synthetic.world import DAY_US, WARM_UP_DAYS, WINDOW_DAYS, Clock, World
+from sentinel_core.synthetic.world import DAY_US, Clock, World
 
 FAVOURITES: Final = 3
-SIMULATED_DAYS: Final = WINDOW_DAYS + WARM_UP_DAYS
 TRIP_DAYS: Final = 6.0
 HOUR_US: Final = 3_600_000_000
 SETUP_ROWS: Final = 2.5
@@ -170,31 +169,31 @@ def _favourites(rng: np.random.Generator, country: IntArray, world: World) -> np
 
 def _phones(rng: np.random.Generator, country: IntArray, new_phone_rows: float, clock: Clock) -> IntArray:
     """Draw up to two replacements a user, by day, so that new phones make up the wanted share of rows."""
-    chance = min(replacements_a_user(new_phone_rows) / 2, 1.0)
+    chance = min(replacements_a_user(new_phone_rows, clock) / 2, 1.0)
     shape = (len(country), 2)
-    midnight = (clock.warm_start // DAY_US + 1 + rng.integers(0, SIMULATED_DAYS - 1, shape)) * DAY_US
+    midnight = (clock.warm_start // DAY_US + 1 + rng.integers(0, clock.simulated_days - 1, shape)) * DAY_US
     hour = rng.integers(9 * HOUR_US // 1000, 20 * HOUR_US // 1000, shape) * 1000
     times = midnight + hour - UTC_OFFSET_US[country][:, None]
     return np.where(rng.random(shape) < chance, times, clock.end + DAY_US)
 
 
-def replacements_a_user(new_phone_rows: float) -> float:
+def replacements_a_user(new_phone_rows: float, clock: Clock) -> float:
     """Give the mean number of new phones a user over the simulated days, from the share of rows that they make."""
-    return new_phone_rows * SIMULATED_DAYS / (NEW_PHONE_DAYS + SETUP_ROWS)
+    return new_phone_rows * clock.simulated_days / (NEW_PHONE_DAYS + SETUP_ROWS)
 
 
 def _trips(rng: np.random.Generator, n_users: int, travel_rows: float, clock: Clock) -> IntArray:
     """Draw at most one trip a user: as many and as long as make up the wanted share of the time."""
-    chance, mean_days = trip_chance(travel_rows)
-    start = clock.warm_start + rng.integers(0, SIMULATED_DAYS * DAY_US, n_users)
+    chance, mean_days = trip_chance(travel_rows, clock)
+    start = clock.warm_start + rng.integers(0, clock.simulated_days * DAY_US, n_users)
     length = ((0.35 + 0.65 * rng.gamma(3.0, 1.0 / 3.0, n_users)) * mean_days * DAY_US).astype(np.int64)
     start = np.where(rng.random(n_users) < chance, start, clock.end + DAY_US)
     return np.stack([start, start + length], axis=1)
 
 
-def trip_chance(travel_rows: float) -> tuple[float, float]:
+def trip_chance(travel_rows: float, clock: Clock) -> tuple[float, float]:
     """Give the chance of a trip in the simulated days and its mean days, from the share of the time spent away."""
-    away = travel_rows * SIMULATED_DAYS
+    away = travel_rows * clock.simulated_days
     chance = min(0.6, away / TRIP_DAYS)
     return chance, away / max(chance, 1e-9)
 

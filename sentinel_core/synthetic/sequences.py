@@ -14,7 +14,7 @@ from sentinel_core.synthetic.codes import RING_DEVICES, Codes
 from sentinel_core.synthetic.difficulty import STOLEN, TAKEOVER, TESTING, Cues, Difficulty
 from sentinel_core.synthetic.population import HOUR_US, Population
 from sentinel_core.synthetic.vocabulary import Floats, IntArray
-from sentinel_core.synthetic.world import DAY_US, WINDOW_DAYS, Clock, World
+from sentinel_core.synthetic.world import DAY_US, Clock, World
 
 DESKTOP_SHARE: Final = {STOLEN: 0.4, TAKEOVER: 0.5, TESTING: 0.8}
 """Share of attackers' own devices that are computers; the others are phones."""
@@ -139,7 +139,7 @@ def draw_cues(rng: np.random.Generator, cues: Cues, n: int) -> npt.NDArray[np.bo
 def _begins(rng: np.random.Generator, clock: Clock, night: npt.NDArray[np.bool_], home: IntArray) -> IntArray:
     """Begin at night by the victim's clock, or at any hour; from two days before the window."""
     n = len(home)
-    day = clock.start // DAY_US + rng.integers(-2, WINDOW_DAYS + 1, n)
+    day = clock.start // DAY_US + rng.integers(-2, clock.days + 1, n)
     hour = np.where(night, NIGHT_BEGINS + NIGHT_HOURS * rng.random(n), 24 * rng.random(n))
     return day * DAY_US + (hour * (HOUR_US // 1000)).astype(np.int64) * 1000 - v.UTC_OFFSET_US[home]
 

@@ -13,7 +13,7 @@ from sentinel_core.synthetic.difficulty import Difficulty
 from sentinel_core.synthetic.population import HOUR_US, PROFILES, Population, hour_weights
 from sentinel_core.synthetic.stream import GIFT, MICRO, NEW_PHONE
 from sentinel_core.synthetic.vocabulary import IntArray
-from sentinel_core.synthetic.world import DAY_US, WINDOW_DAYS, Clock
+from sentinel_core.synthetic.world import DAY_US, Clock
 
 FOLD_US: Final = 84 * DAY_US
 """Twelve weeks: moves a session that the clocks of a trip put outside the window back in, at the same weekday."""
@@ -117,7 +117,7 @@ def _begins(rng: np.random.Generator, pop: Population, user: IntArray, length: I
 
 def _local_times(rng: np.random.Generator, profile: IntArray, clock: Clock) -> IntArray:
     """Draw local times, in whole milliseconds, over all days that touch the window, by each profile."""
-    days = WINDOW_DAYS + 3
+    days = clock.days + 3
     first_day = clock.start // DAY_US - 1
     weekday = (first_day + np.arange(days) + 3) % 7
     table = hour_weights()[:, weekday, :].reshape(len(PROFILES), -1)

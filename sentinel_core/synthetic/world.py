@@ -31,10 +31,16 @@ class Clock:
     """The simulated time in microseconds since the epoch: rows lie in [start, end), the warm-up before them."""
 
     end: int
+    days: int = WINDOW_DAYS
 
     @property
     def start(self) -> int:
-        return self.end - WINDOW_DAYS * DAY_US
+        return self.end - self.days * DAY_US
+
+    @property
+    def simulated_days(self) -> int:
+        """Days of the window and of the warm-up."""
+        return self.days + WARM_UP_DAYS
 
     @property
     def warm_start(self) -> int:
@@ -42,7 +48,7 @@ class Clock:
 
     def day(self, time: IntArray) -> IntArray:
         """Give the number of whole days since the warm-up began, cut to the days that exist."""
-        return np.clip((time - self.warm_start) // DAY_US, 0, WINDOW_DAYS + WARM_UP_DAYS - 1)
+        return np.clip((time - self.warm_start) // DAY_US, 0, self.simulated_days - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,7 @@ class World:
         return self.gatherings[category, slot, day]
 
 
-def make_world(rng: np.random.Generator, n_users: int, rings: int, hard: Difficulty) -> World:
+def make_world(rng: np.random.Generator, n_users: int, rings: int, clock: Clock, hard: Difficulty) -> World:
     """Draw the merchants of `n_users` customers, where fraud gathers among them and when, and attackers' countries."""
     first, size, category = _pools(n_users)
     price = rng.normal(0.0, 0.25, len(category)).astype(np.float32)
@@ -90,7 +96,7 @@ def make_world(rng: np.random.Generator, n_users: int, rings: int, hard: Difficu
         log_price=price,
         pool_first=first,
         pool_size=size,
-        gatherings=_gatherings(rng, first, size, gathering_slots, hard),
+        gatherings=_gatherings(rng, first, size, gathering_slots, clock, hard),
         gathering_slots=gathering_slots,
         attacker_share=attackers / attackers.sum(),
         ring_country=rng.choice(N_COUNTRIES, rings, p=attackers / attackers.sum()),
@@ -112,13 +118,13 @@ def _pools(n_users: int) -> tuple[IntArray, IntArray, npt.NDArray[np.int8]]:
 
 
 def _gatherings(
-    rng: np.random.Generator, first: IntArray, size: IntArray, slots: IntArray, hard: Difficulty
+    rng: np.random.Generator, first: IntArray, size: IntArray, slots: IntArray, clock: Clock, hard: Difficulty
 ) -> IntArray:
     """Fill each slot with spells, each at a merchant drawn anew; the warm-up settles their phases.
 
     Fraud hides in trade: it gathers where the customers are, at popular merchants more often.
     """
-    days, (shortest, longest) = WINDOW_DAYS + WARM_UP_DAYS, hard.gathering_days
+    days, (shortest, longest) = clock.simulated_days, hard.gathering_days
     gatherings = np.zeros((N_CATEGORIES, int(slots.max()), days), dtype=np.int64)
     share = hard.gathering_among_customers
     countries = share * CUSTOMER_SHARE + (1.0 - share) / N_COUNTRIES

@@ -121,3 +121,19 @@ def test_difficulty_is_an_argument() -> None:
     easy = generate(20_000, end=END, difficulty=Difficulty(hidden_share=0.0, ambiguous_share=0.0, missed_share=0.0))
     assert "mimicry" not in set(easy["fraud_scenario"].dropna())
     assert easy["is_fraud"][easy["is_fraud_true"]].all()
+
+
+def test_a_longer_window_holds_as_many_users_as_its_rows_a_day_say() -> None:
+    short, long = generate(9_000, 0.02, 1, end=END), generate(15_000, 0.02, 1, end=END, days=150)
+    assert long["timestamp"].min() < END - timedelta(days=148)
+    assert long["timestamp"].max() < END
+    assert long["user_id"].nunique() == pytest.approx(short["user_id"].nunique(), rel=0.1)
+    assert long["is_fraud_true"].mean() == pytest.approx(0.02, abs=0.0005)
+    fifth = pd.qcut(long["timestamp"].astype("int64"), 5, labels=False)
+    by_fifth = long.groupby(fifth)["amount"].median()
+    assert by_fifth.max() / by_fifth.min() < 1.1
+
+
+def test_a_window_out_of_bounds_is_refused() -> None:
+    with pytest.raises(DataError, match=r"expected 90 to 365 days to generate, got 30\."):
+        generate(1_000, end=END, days=30)

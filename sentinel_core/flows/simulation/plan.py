@@ -13,11 +13,13 @@ from sentinel_core.settings import Settings
 from sentinel_core.synthetic import Ramp
 from sentinel_core.synthetic.drifts import AMOUNT, VOUCHER_FRAUD
 from sentinel_core.synthetic.labels import REPORTING_WINDOW_US
-from sentinel_core.synthetic.world import DAY_US, WINDOW_DAYS
+from sentinel_core.synthetic.world import DAY_US
 
 BEGIN: Final = datetime(2026, 6, 1, tzinfo=UTC)
 """The Monday on which the system goes into operation; before it lies the history that its first model learns from."""
-FEWEST_DAYS, MOST_DAYS = 2, 60
+HISTORY_DAYS: Final = 90
+"""A month until the histories of users are as long as they will ever be, and two to learn from."""
+FEWEST_DAYS, MOST_DAYS = 2, 180
 FEWEST_ROWS_A_DAY: Final = 500
 
 
@@ -44,15 +46,15 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A simulation: `days` in operation after a history of 90 − days; the world changes `change_day` days into them.
+    """A simulation: `days` in operation after a history of 90; the world changes `change_day` days into them.
 
     `models` are the candidates of each training, by their defaults. Of what is declined `explore_share` goes through.
     Raises `DataError` for what cannot be simulated.
     """
 
     scenario: str
-    days: int = MOST_DAYS
-    rows_a_day: int = 4_000
+    days: int = 60
+    rows_a_day: int = 2_500
     fraud_rate: float = 0.02
     seed: int = 0
     change_day: int | None = None
@@ -95,7 +97,12 @@ class Plan:
     @property
     def rows(self) -> int:
         """Rows to generate, history and operation together."""
-        return self.rows_a_day * WINDOW_DAYS
+        return self.rows_a_day * self.whole_days
+
+    @property
+    def whole_days(self) -> int:
+        """Days of history and operation together."""
+        return HISTORY_DAYS + self.days
 
     def ramp(self) -> Ramp | None:
         """Return how the change comes about."""

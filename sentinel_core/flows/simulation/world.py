@@ -78,6 +78,7 @@ def make_world(plan: Plan, progress: Progress = silent) -> World:
         end=plan.end,
         drift=SCENARIOS[plan.scenario].drift,
         ramp=plan.ramp(),
+        days=plan.whole_days,
     )
     frame = canonical(whole)
     events = to_events(frame)

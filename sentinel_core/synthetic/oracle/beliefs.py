@@ -18,7 +18,6 @@ from sentinel_core.synthetic.scenarios import SAME_MERCHANT
 from sentinel_core.synthetic.sequences import PACE_SIGMA
 from sentinel_core.synthetic.sessions import MICRO_RUN, OUTING, OUTING_GAP, QUICK_GAP, SETUP
 from sentinel_core.synthetic.vocabulary import Floats, IntArray
-from sentinel_core.synthetic.world import WINDOW_DAYS
 
 if TYPE_CHECKING:
     from sentinel_core.synthetic.generate import Simulation
@@ -52,7 +51,7 @@ class Beliefs:
     def __init__(self, simulation: Simulation, e: Evidence) -> None:
         self._e = e
         self._expected: Expected = expected(simulation, e)
-        self._densities: Densities = densities(simulation, e, WINDOW_DAYS)
+        self._densities: Densities = densities(simulation, e, simulation.clock.days)
         kinds = suspects(simulation)
         cues = [kind.cues for kind in kinds]
         self._fraud = np.array([kind.fraud for kind in kinds])

@@ -26,7 +26,6 @@ from sentinel_core.synthetic.oracle.evidence import (
     small_amount,
 )
 from sentinel_core.synthetic.population import (
-    SIMULATED_DAYS,
     hour_weights,
     local_hour,
     replacements_a_user,
@@ -34,7 +33,7 @@ from sentinel_core.synthetic.population import (
 )
 from sentinel_core.synthetic.sessions import MICRO_RUN, OUTING, Size
 from sentinel_core.synthetic.vocabulary import Floats
-from sentinel_core.synthetic.world import DAY_US, WINDOW_DAYS
+from sentinel_core.synthetic.world import DAY_US
 
 if TYPE_CHECKING:
     from sentinel_core.synthetic.generate import Simulation
@@ -59,19 +58,19 @@ class Expected:
 
 def expected(simulation: Simulation, e: Evidence) -> Expected:
     """Give what is expected of the customers, whose true habits are known."""
-    hard, n = simulation.difficulty, len(e.user)
+    hard, clock, n = simulation.difficulty, simulation.clock, len(e.user)
     frauds = simulation.fraud_rate * n
     hard_share = hard.hard_negatives_per_fraud * simulation.fraud_rate
     lookalikes = hard.ambiguous_share * hard.lookalikes_per_ambiguous * frauds
     gifts = max(hard_share * n * hard.gift_share - lookalikes, 0.0)
     micros = hard_share * n * hard.micro_share
     rate = join(simulation.populations, "rate")
-    share = (rate / rate.sum())[e.user] / WINDOW_DAYS
+    share = (rate / rate.sum())[e.user] / clock.days
     seen = _genuine(simulation, e)
     outings = (n - frauds - lookalikes - gifts - micros) / mean_size(OUTING) * share * seen.hour
     hour = local_hour(e.time, e.home)
     by_day = np.where((hour >= BY_DAY[0]) & (hour < BY_DAY[1]), BY_DAY[2], BY_DAY[3])
-    new_phones = replacements_a_user(hard_share * hard.new_phone_share) / SIMULATED_DAYS * by_day
+    new_phones = replacements_a_user(hard_share * hard.new_phone_share, clock) / clock.simulated_days * by_day
     setup = (b.VERIFIES * seen.small + (1.0 - b.VERIFIES) * seen.ordinary) * seen.tools
     setup = setup * (e.device_type == v.MOBILE)
     ordinary, small = seen.ordinary * seen.tools, seen.small * seen.tools * e.remote
@@ -80,13 +79,13 @@ def expected(simulation: Simulation, e: Evidence) -> Expected:
         micros / mean_size(MICRO_RUN) * share * seen.hour * small,
         new_phones * setup * (e.device_class == UNSEEN),
     ]
-    chance, _ = trip_chance(hard_share * hard.travel_share)
-    trips = chance / SIMULATED_DAYS * v.TRIP_WEIGHT / v.TRIP_WEIGHT.sum() / v.CITIES_OF
+    chance, _ = trip_chance(hard_share * hard.travel_share, clock)
+    trips = chance / clock.simulated_days * v.TRIP_WEIGHT / v.TRIP_WEIGHT.sum() / v.CITIES_OF
     at_home = e.city == e.home_city
     return Expected(
         np.stack(begin, axis=1),
         np.stack([ordinary, small, setup], axis=1),
-        np.where(at_home, chance / SIMULATED_DAYS, trips[e.country]),
+        np.where(at_home, chance / clock.simulated_days, trips[e.country]),
         at_home,
     )
 

@@ -17,8 +17,8 @@ from sentinel_core.settings import load_settings
     ("given", "said"),
     [
         ({"scenario": "suden"}, r"expected a scenario of none, gradual, .*got 'suden'\. Did you mean 'sudden'"),
-        ({"days": 61}, r"expected 2 to 60 days, got 61\."),
-        ({"days": 1}, r"expected 2 to 60 days, got 1\."),
+        ({"days": 181}, r"expected 2 to 180 days, got 181\."),
+        ({"days": 1}, r"expected 2 to 180 days, got 1\."),
         ({"rows_a_day": 10}, r"expected 500 to 1,000,000 rows a day, got 10\."),
         ({"days": 10, "change_day": 11}, r"expected 0 to 10 change day, got 11\."),
     ],
