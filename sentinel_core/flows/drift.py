@@ -148,6 +148,8 @@ def _champion(settings: Settings, progress: Progress) -> tuple[str | None, Champ
         manifest = read_manifest(folder)
         sample, reference = _prepared(folder / REFERENCE, manifest.model_dump_json())
     except BundleError as error:
+        # What lies here may be damaged: the next check fetches it again.
+        shutil.rmtree(folder, ignore_errors=True)
         return version.name, None, f"{version.name} has no usable reference: {error.args[0]}"
     return version.name, Champion(version.name, manifest, sample, reference), ""
 

@@ -16,11 +16,12 @@ from sentinel_core.datasets.frames import canonical
 from sentinel_core.errors import RegistryError, StoreError
 from sentinel_core.features.build import build_offline
 from sentinel_core.features.risk import RiskHistory
-from sentinel_core.flows.drift import check_drift, read_report, read_reports
+from sentinel_core.flows.drift import _prepared, check_drift, read_report, read_reports
 from sentinel_core.flows.ingest import Request
 from sentinel_core.flows.pipeline import TrainingPipeline
 from sentinel_core.flows.simulation.answering import record_answers, score_rows
 from sentinel_core.registry.bundle import load_bundle
+from sentinel_core.registry.files import REFERENCE
 from sentinel_core.registry.rest import MlflowRegistry
 from sentinel_core.settings import Settings
 from sentinel_core.synthetic import generate
@@ -88,7 +89,7 @@ def test_quiet_traffic_is_no_drift_and_changed_traffic_is_after_two_windows(worl
     length = datetime.fromisoformat(quiet["window_end"]) - datetime.fromisoformat(quiet["window_start"])
     assert timedelta(hours=1) < length < timedelta(hours=24)
 
-    drifting = {"amount": 1.5, "amount_to_avg_ratio": 1.5, "user_avg_amount_30d": 1.5}
+    drifting = {"amount": 2.0, "amount_to_avg_ratio": 2.0, "user_avg_amount_30d": 2.0}
     world.answer(engine, begin, begin + timedelta(days=2), **drifting)
     first = check_drift(settings, now=begin + timedelta(hours=24), html=False)
     assert first["verdict"] == "suspected"
@@ -150,3 +151,32 @@ def test_features_under_another_definition_are_named_and_not_judged(world: World
     assert "amount" not in report["rejected"]
     figures = {one["name"]: one for one in read_report(settings, report["id"])["figures"]["figures"]}
     assert figures["amount"]["reason"].endswith("vectors were logged under another definition")
+
+
+def test_a_reference_that_is_lost_is_said_and_fetched_again(world: World, engine: Engine) -> None:
+    settings, begin = world.settings, TRAINED + timedelta(days=5)
+    world.answer(engine, begin - timedelta(days=1), begin)
+    assert check_drift(settings, now=begin, html=False)["verdict"] == "no_drift"
+    (lost,) = (settings.home / "monitoring").glob(f"*/{REFERENCE}")
+    lost.unlink()
+    _prepared.cache_clear()
+    without = check_drift(settings, now=begin, html=False)
+    assert without["verdict"] == "not_judged"
+    assert without["reason"].startswith(f"{world.version} has no usable reference: ")
+    assert check_drift(settings, now=begin, html=False)["verdict"] == "no_drift"
+
+
+def test_a_new_category_and_a_constant_feature_are_judged(world: World, engine: Engine) -> None:
+    settings, begin = world.settings, TRAINED + timedelta(days=5)
+    world.frame["merchant_category"] = (
+        world.frame["merchant_category"].astype(object).where(np.arange(ROWS) % 5 != 0, "space travel")
+    )
+    world.answer(engine, begin - timedelta(days=1), begin, user_txn_count_7d=0.0)
+    report = check_drift(settings, now=begin)
+    assert report["verdict"] == "suspected"
+    assert {"merchant_category", "user_txn_count_7d"} <= set(report["rejected"])
+    figures = {one["name"]: one for one in read_report(settings, report["id"])["figures"]["figures"]}
+    # What the reference does not have is among the others.
+    title, reference, window = next(one for one in figures["merchant_category"]["bins"] if one[0] == "other")
+    assert (title, reference) == ("other", 0.0)
+    assert 0.1 < window < 0.3
