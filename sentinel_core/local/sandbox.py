@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import secrets
+import signal
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from sentinel_core.local.mlflow import start_mlflow
 from sentinel_core.local.ports import free_port
@@ -20,10 +24,13 @@ def sandbox(settings: Settings, folder: Path) -> Iterator[Settings]:
     """Run servers with their data in `folder` until the end of the block; yield the settings that name them.
 
     What else `settings` say stays. The database is migrated. What is in there is lost with the machine's power: fsync
-    is off. Raises `LocalError` where a server does not start.
+    is off. In the main thread, a SIGTERM ends the block as Ctrl-C does: nobody else would stop the servers. Raises
+    `LocalError` where a server does not start.
     """
     password = secrets.token_urlsafe(24)
     with ExitStack() as running:
+        if threading.current_thread() is threading.main_thread():
+            running.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, _leave))
         cluster = make_cluster(folder, free_port(), password, options=("fsync=off",))
         running.callback(start_postgres(cluster, folder / "postgres.log").stop)
         store = RedisServer(folder / "redis", free_port(), password)
@@ -40,3 +47,7 @@ def sandbox(settings: Settings, folder: Path) -> Iterator[Settings]:
         )
         migrate(named)
         yield named
+
+
+def _leave(number: int, _: Any) -> None:
+    sys.exit(128 + number)
