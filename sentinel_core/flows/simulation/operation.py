@@ -25,7 +25,7 @@ from sentinel_core.flows.moves import move_version
 from sentinel_core.flows.performance import measure_performance
 from sentinel_core.flows.retrain import check_retraining, train_here
 from sentinel_core.flows.risk import refresh_risk
-from sentinel_core.flows.simulation.answering import Answers, record_answers, score_rows
+from sentinel_core.flows.simulation.answering import record_answers, score_rows
 from sentinel_core.flows.simulation.plan import Plan
 from sentinel_core.flows.simulation.world import Rows, World
 from sentinel_core.flows.state import read_last_training
@@ -39,6 +39,7 @@ from sentinel_core.stores.redis_clients import make_client
 from sentinel_core.stores.risk import load_risk
 
 HOUR: Final = timedelta(hours=1)
+DAY: Final = 24 * HOUR
 ACTOR: Final = "simulation"
 RISK_HOUR, PERFORMANCE_HOUR = 1, 2
 """Hours of the day (UTC) by which the daily steps have been done: at 00:30 and 01:30, as in operation."""
@@ -85,22 +86,22 @@ class Operation:
             frame, self.settings.home, source={"kind": "history"}, terms=terms, cleaning={}, now=now
         )
         load_history(self.settings, snapshot.id, now=now, progress=self.progress)
+        # The table of the day before serves until one o'clock.
+        self._refresh_risk(now - DAY)
         self._refresh_risk(now)
         self._check_retraining(now)
         if self.champion is None and self.events[-1]["kind"] == "retraining":
-            # The gate asks of a first model without floors that it beats the baselines for certain; the loop needs one.
-            version, reason = (
-                self.events[-1]["version"],
-                "somebody wants a model, though it is not surely the better one",
-            )
+            # Without floors, the gate asks of a first model that it beats the baselines for certain; the loop needs one.
+            version, reason = self.events[-1]["version"], "better this model than none"
             move_version(self.settings, version, "Production", actor=ACTOR, reason=reason, now=now)
             self._tell(now, "moved by hand", f"{version} to Production: {reason}")
             self._swap()
 
-    def hour(self, now: datetime) -> Answers | None:
-        """Live through the hour that ends at `now`, and check what is checked every hour; return the answers given."""
+    def hour(self, now: datetime) -> None:
+        """Live through the hour that ends at `now`, and check what is checked every hour."""
         rows = self.world.between(now - HOUR, now)
-        answers = self._answer(rows, now) if len(rows) else None
+        if len(rows):
+            self._answer(rows, now)
         self._hear_of_fraud(now)
         if now.hour == RISK_HOUR:
             self._refresh_risk(now)
@@ -126,9 +127,9 @@ class Operation:
             values[at, PARTS[RISK]] = np.stack(list(columns.values()), axis=1)
         return values, as_of
 
-    def _answer(self, rows: Rows, now: datetime) -> Answers | None:
+    def _answer(self, rows: Rows, now: datetime) -> None:
         if self.champion is None:
-            return None
+            return
         frame = self.world.frame.iloc[rows]
         values, as_of = self.vectors(rows)
         answers = score_rows(self.champion, self.version, values, frame, self._exploration)
@@ -136,21 +137,15 @@ class Operation:
         self._through[rows] = answers.went_through
         with connected(self.engine) as conn:
             record_answers(conn, frame, values, as_of, answers, now=now)
-        return answers
 
     def _hear_of_fraud(self, now: datetime) -> None:
         """Cardholders report what they were charged for; of what was declined nobody says anything."""
         world, (since, until) = self.world, (to_micros(now - HOUR), to_micros(now))
         told = world.reported & (world.reported_at > since) & (world.reported_at <= until) & self._through
-        names = world.frame["transaction_id"].to_numpy(object)
+        rows = np.flatnonzero(told)
         labels = [
-            Label(
-                transaction_id=str(names[row]),
-                is_fraud=True,
-                labelled_at=from_micros(int(world.reported_at[row])),
-                source="chargeback",
-            )
-            for row in np.flatnonzero(told)
+            Label(transaction_id=str(name), is_fraud=True, labelled_at=from_micros(int(at)), source="chargeback")
+            for name, at in zip(world.frame["transaction_id"].iloc[rows], world.reported_at[rows], strict=True)
         ]
         if labels:
             with connected(self.engine) as conn:
