@@ -91,7 +91,7 @@ class Operation:
         self._refresh_risk(now)
         self._check_retraining(now)
         if self.champion is None and self.events[-1]["kind"] == "retraining":
-            # Without floors, the gate asks of a first model that it beats the baselines for certain; the loop needs one.
+            # Of a first model without floors the gate asks that it beats the baselines for certain; the loop needs one.
             version, reason = self.events[-1]["version"], "better this model than none"
             move_version(self.settings, version, "Production", actor=ACTOR, reason=reason, now=now)
             self._tell(now, "moved by hand", f"{version} to Production: {reason}")
@@ -110,7 +110,6 @@ class Operation:
         self._check_drift(now)
         self._check_alerts(now)
         self._check_retraining(now)
-        return answers
 
     def vectors(self, rows: Rows) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return the vectors of rows with the risk that was known, and the midnights (µs) that it is of; 0 for none."""
