@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import warnings
@@ -42,6 +43,11 @@ def _converted(estimator: Any, width: int) -> Any:
         from skl2onnx import to_onnx as convert
         from skl2onnx.common.data_types import FloatTensorType
 
+        if hasattr(estimator, "bootstrap"):
+            # skl2onnx reads every attribute, and a forest draws the samples of all its trees again for one of them:
+            # nine tenths of the time. Without bootstrap there is nothing to draw, and the trees are the same.
+            estimator = copy.copy(estimator)
+            estimator.bootstrap = False
         return convert(
             estimator,
             name=_GRAPH,
