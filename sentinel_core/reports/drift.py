@@ -18,16 +18,22 @@ from sentinel_core.monitoring.sample import Sample
 from sentinel_core.monitoring.variables import SCORE, VARIABLES
 
 UNKNOWN: Final = "unknown"
+SHOWN_ROWS: Final = 5_000
+"""As many as of the reference: SciPy's exact test grows with the product of both."""
 P_VALUE: Final = 0.05
 """Below it the test of Kolmogorov and Smirnov is marked on the page, variable by variable."""
 
 
 def write_page(reference: Sample, window: Sample, rows: NDArray[np.intp], path: Path) -> None:
-    """Write the page to `path`; of the reference the given rows are drawn. Only what has a say is on it."""
+    """Write the page to `path`; of the reference the given rows are drawn, of the window `SHOWN_ROWS` at most.
+
+    Only what has a say is on it.
+    """
+    shown = np.linspace(0, len(window) - 1, min(len(window), SHOWN_ROWS)).astype(np.intp)
     with warnings.catch_warnings():
         # Evidently uses what NumPy has renamed while it is imported, and divides by counts of bins that are empty.
         warnings.simplefilter("ignore")
-        _write(reference.take(rows), window, path)
+        _write(reference.take(rows), window.take(shown), path)
 
 
 def _write(reference: Sample, window: Sample, path: Path) -> None:
