@@ -14,7 +14,7 @@ from sentinel_core.flows.simulation.run import simulate
 from sentinel_core.settings import Settings
 
 DAYS = 2
-PLAN = Plan("sudden", days=DAYS, rows_a_day=1_000, fraud_rate=0.04, change_day=1, models=("logistic_regression",))
+PLAN = Plan("sudden", days=DAYS, rows_a_day=1_500, fraud_rate=0.04, change_day=1, models=("logistic_regression",))
 pytestmark = pytest.mark.slow
 
 
