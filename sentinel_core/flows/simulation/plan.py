@@ -115,10 +115,14 @@ class Plan:
 def operated(settings: Settings, plan: Plan) -> Settings:
     """Return the settings that the simulated system runs by: ours, with labels that take as long as the generator's.
 
-    A share of what is declined goes through. Nobody gets a message.
+    A share of what is declined goes through. Where no policy is named, thresholds are those of lowest cost: the gate
+    judges by costs, and what two models decide on a few large amounts would otherwise be most of their difference.
+    Nobody gets a message.
     """
     window = REPORTING_WINDOW_US / DAY_US
+    policy = "lowest_cost" if settings.threshold_policy == "auto" else settings.threshold_policy
     changed: dict[str, Any] = {
+        "threshold_policy": policy,
         "label_window_days": window,
         "label_delay_days": min(settings.label_delay_days, window),
         "cohort_ages": f"{window:.0f},30,60",
