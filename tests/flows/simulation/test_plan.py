@@ -48,3 +48,6 @@ def test_the_simulated_system_sends_nothing_and_waits_for_labels_as_long_as_they
     assert found.label_window == timedelta(days=7)
     assert found.cohort_age_days == (7, 30, 60)
     assert (found.explore_share, found.retrain_min_frauds, found.home) == (0.05, 7, ours.home)
+    assert found.threshold_policy == "lowest_cost"
+    budget = load_settings(None, home=tmp_path, threshold_policy="alert_budget")
+    assert operated(budget, Plan("none")).threshold_policy == "alert_budget"
