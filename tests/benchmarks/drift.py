@@ -27,7 +27,7 @@ from tests.benchmarks.drift_preset import preset
 from tests.benchmarks.drift_world import FRAUD_RATE, World, make_world
 
 WORLDS: Final = int(os.environ.get("BENCH_DRIFT_WORLDS", "60"))
-SEED: Final = int(os.environ.get("BENCH_DRIFT_SEED", "2000000"))
+SEED: Final = int(os.environ.get("BENCH_DRIFT_SEED", "3000000"))
 PARTS: Final = os.environ.get("BENCH_DRIFT_PARTS", "windows,preset,ideal,check").split(",")
 WORLD_ROWS: Final = (600_000, 75_000, 150_000, 600_000, 300_000, 75_000)
 """Of 90 days, in turn: the largest window needs many rows a day, most deployments have fewer."""
