@@ -24,10 +24,11 @@ from sentinel_core.monitoring.variables import CAMPAIGNS
 RATE: Final = 0.05
 """False-discovery rate within a window."""
 CAMPAIGNS_WEIGHT: Final = 4.0
-"""The count of alerts is the only witness of a fraud rate that grows, where many see an amount or a country."""
+"""The campaigns of alerts are the only witness of a fraud rate that grows, where many see an amount or a country."""
 HIGH: Final = 0.98
 """The quantile of windows without drift at which a gamma law has to reach as far as they do: four of 200 lie beyond."""
 SHOWN_BINS: Final = 12
+Floats = NDArray[np.float64]
 Outcome = Literal["drift", "suspected", "no_drift"]
 
 
@@ -56,11 +57,16 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Alerts:
-    """The alerts of a window, linked to campaigns: how many there are, are expected, and the threshold for them."""
+    """The alerts of a window, linked to campaigns: how many there are and are expected.
+
+    `attacks` are the campaigns weighed by their scores. They decide: `threshold` and `p_value` are theirs.
+    """
 
     alerts: int
     campaigns: int
-    expected: float
+    campaigns_expected: float
+    attacks: float
+    attacks_expected: float
     threshold: float
     p_value: float
     rejected: bool
@@ -107,12 +113,14 @@ def judge_window(
     shares = count_codes(reference.code(window))
     ks, psi = reference.distances(shares, quiet.shares, rows)
     smallest = _least(quiet, rows)
-    tails = [_Tail.of(quiet.ks, smallest, 0), _Tail.of(quiet.psi, smallest, 1)]
+    tails = [_Tail.of(drawn, one) for drawn, one in zip((quiet.ks, quiet.psi), smallest, strict=True)]
     p_values = np.minimum(1.0, 2.0 * np.minimum(tails[0].p_value(ks), tails[1].p_value(psi)))
     reasons = [(missing or {}).get(one.variable.name, one.variable.reason) for one in reference.bins]
     judged = np.array([not reason for reason in reasons])
-    alerts = _alerts(window, quiet)
-    all_p = np.append(p_values[judged], alerts.p_value)
+    linked = link(window, np.zeros(rows, np.int64))
+    attacks, law = float(linked.weighed.sum()), _attacks(quiet)
+    attacks_p = float(law.p_value(np.array([attacks]))[0])
+    all_p = np.append(p_values[judged], attacks_p)
     weights = np.append(np.ones(int(judged.sum())), CAMPAIGNS_WEIGHT)
     found = discoveries(all_p, weights, rate)
     rejected = np.zeros(len(judged), np.bool_)
@@ -125,7 +133,7 @@ def judge_window(
             judged=bool(judged[place]),
             reason=reasons[place],
             ks=float(ks[place]),
-            ks_p_value=ks_p_value(float(ks[place]), rows, quiet.rows),
+            ks_p_value=ks_p_value(float(ks[place]), rows, float(quiet.rows[place])),
             ks_threshold=float(bounds[0][place]),
             psi=float(psi[place]),
             psi_threshold=float(bounds[1][place]),
@@ -136,8 +144,16 @@ def judge_window(
         )
         for place, bins in enumerate(reference.bins)
     )
-    threshold = _count_threshold(quiet, rate * CAMPAIGNS_WEIGHT / weights.sum())
-    alerts = Alerts(alerts.alerts, alerts.campaigns, alerts.expected, threshold, alerts.p_value, bool(found[-1]))
+    alerts = Alerts(
+        alerts=int(window.alert.sum()),
+        campaigns=linked.count,
+        campaigns_expected=quiet.campaigns,
+        attacks=attacks,
+        attacks_expected=quiet.attacks,
+        threshold=float(law.quantile(1 - rate * CAMPAIGNS_WEIGHT / weights.sum())[0]),
+        p_value=attacks_p,
+        rejected=bool(found[-1]),
+    )
     return _decided(figures, alerts, before, rows, len(reference))
 
 
@@ -153,8 +169,8 @@ class _Tail:
     scale: NDArray[np.float64]
 
     @classmethod
-    def of(cls, drawn: NDArray[np.float64], smallest: tuple[tuple[float, float], ...], place: int) -> _Tail:
-        mean, variance = smallest[place]
+    def of(cls, drawn: Floats, smallest: tuple[Floats, Floats]) -> _Tail:
+        mean, variance = smallest
         means, variances = np.maximum(drawn.mean(axis=0), mean), np.maximum(drawn.var(axis=0), variance)
         law = cls(means**2 / variances, variances / means)
         # A burst of fifty payments is one unit of a window of 500: the tail is heavier than that of many small ones.
@@ -174,7 +190,7 @@ class _Tail:
         return bound
 
 
-def _least(quiet: Quiet, rows: int) -> tuple[tuple[float, float], tuple[float, float]]:
+def _least(quiet: Quiet, rows: int) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
     """Return mean and variance of KS and PSI for a value that the reference does not have, as far as it can tell.
 
     A share of 3/m may well be missing among m rows (Hanley and Lippman-Hand, 1983): a constant that shows another value
@@ -182,22 +198,13 @@ def _least(quiet: Quiet, rows: int) -> tuple[tuple[float, float], tuple[float, f
     """
     share = 3.0 / quiet.rows
     variance = share / rows * 3.0
-    psi = share * float(np.log1p(2.0 * rows * share))
+    psi = share * np.log1p(2.0 * rows * share)
     return (share, variance), (psi, psi**2 * variance / share**2)
 
 
-def _alerts(window: Sample, quiet: Quiet) -> Alerts:
-    count = link(window.user, window.merchant, window.alert, np.zeros(len(window), np.int64)).count
-    p = float(_counts(quiet).p_value(np.array([count - 0.5]))[0]) if count else 1.0
-    return Alerts(int(window.alert.sum()), count, quiet.campaigns, 0.0, p, False)
-
-
-def _count_threshold(quiet: Quiet, level: float) -> float:
-    return float(_counts(quiet).quantile(1 - level)[0])
-
-
-def _counts(quiet: Quiet) -> _Tail:
-    mean, variance = quiet.campaigns, quiet.campaigns_variance
+def _attacks(quiet: Quiet) -> _Tail:
+    """Return the law of a window's attacks without drift."""
+    mean, variance = quiet.attacks, quiet.attacks_variance
     return _Tail(np.array([mean**2 / variance]), np.array([variance / mean]))
 
 
@@ -236,5 +243,6 @@ def _decided(
 
 def _said(name: str, rejected: Mapping[str, Figure], alerts: Alerts) -> str:
     if name == CAMPAIGNS:
-        return f"{alerts.campaigns} campaigns of alerts where {alerts.expected:.1f} are usual"
+        weighed = f"by their scores {alerts.attacks:.1f} where {alerts.attacks_expected:.1f} are usual"
+        return f"{alerts.campaigns} campaigns of alerts, {weighed}"
     return f"{name} (PSI {rejected[name].psi:.3f}, KS {rejected[name].ks:.3f})"

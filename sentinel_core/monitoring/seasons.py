@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 HOURS: Final = 24
 DAY_TYPES: Final = np.array([0, 1, 1, 1, 2, 3, 4])
 """Of Monday to Sunday: only Tuesday to Thursday are alike; a Monday's "last" and 24 h counts look back on a Sunday."""
+WEEKEND: Final = np.array([False, False, False, True, True])
+"""Of the kinds of day: for what does not look back on the day before, weekdays are alike, and weekends."""
 CELLS: Final = HOURS * (int(DAY_TYPES.max()) + 1)
 NEIGHBOURS: Final = (0.25, 0.5, 0.25)
 """Weights of the hour before, the hour itself and the one after, at the same kind of day."""
@@ -59,6 +61,23 @@ def like(rows: NDArray[np.float64], *, spread: bool) -> NDArray[np.float64]:
             weights[cell] = daily / daily.sum()
         else:
             weights[cell] = everything
+    return weights
+
+
+def like_half_weeks(rows: NDArray[np.float64], *, spread: bool) -> NDArray[np.float64]:
+    """Say what stands for each season where all weekdays are alike and both days of a weekend are: as `like` does.
+
+    A season of its own is one or two days of a reference of two weeks; so it has several times the rows. They count by
+    their number: what is meant for it has no season within them.
+    """
+    weights = np.zeros((CELLS, CELLS))
+    for cell in range(CELLS):
+        kind, hour = divmod(cell, HOURS)
+        around = _around(hour) if spread else np.eye(HOURS)[hour]
+        alike = np.outer(WEEKEND[kind] == WEEKEND, around).ravel() * rows
+        daily = np.tile(around, CELLS // HOURS) * rows
+        chosen = next((one for one in (alike, daily) if one.sum() >= MIN_CELL_ROWS * max(NEIGHBOURS)), rows)
+        weights[cell] = chosen / max(chosen.sum(), 1.0)
     return weights
 
 

@@ -24,6 +24,23 @@ NOT_JUDGED: Final = {
 }
 """Groups of features without a say, and why."""
 
+AMOUNTS: Final = frozenset(
+    (
+        "amount",
+        "amount_log",
+        "is_small_amount",
+        "is_round_amount",
+        "is_bank_transfer",
+        "amount_zscore",
+        "amount_to_avg_ratio",
+        "amount_to_older_ratio",
+    )
+)
+"""What a payment says by itself, and its amount beside the mean of whole weeks.
+
+None looks back on the day before, as counts of 24 hours do: a Monday's amounts are like a Friday's.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Variable:
@@ -37,6 +54,11 @@ class Variable:
     def judged(self) -> bool:
         """Whether it has a say in the verdict."""
         return not self.reason
+
+    @property
+    def steady(self) -> bool:
+        """Whether all weekdays are one season to it, and both days of a weekend."""
+        return self.name in AMOUNTS
 
 
 VARIABLES: Final[tuple[Variable, ...]] = (

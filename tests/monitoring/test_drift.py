@@ -17,7 +17,8 @@ from sentinel_core.monitoring.discoveries import discoveries
 from sentinel_core.monitoring.distances import Distances, band, count_codes, ks_p_value
 from sentinel_core.monitoring.drift import HIGH, judge_window
 from sentinel_core.monitoring.reference import Reference
-from sentinel_core.monitoring.seasons import CELLS, cells, like, mix
+from sentinel_core.monitoring.sample import Sample
+from sentinel_core.monitoring.seasons import CELLS, cells, like, like_half_weeks, mix
 from sentinel_core.monitoring.thinning import whole_stretches
 from sentinel_core.monitoring.variables import CAMPAIGNS, NOT_JUDGED, SCORE, Variable
 from sentinel_core.monitoring.variables import VARIABLES as ALL
@@ -66,9 +67,28 @@ def test_more_alerts_are_seen_by_their_campaigns_and_one_burst_is_not(reference:
 
     grown = judge_window(reference, traffic(600, 3, days=1, start=21, change=more), seed=3)
     assert CAMPAIGNS in grown.rejected
+    assert grown.alerts.attacks > grown.alerts.threshold > grown.alerts.attacks_expected
+    assert f"{grown.alerts.campaigns} campaigns of alerts, by their scores" in grown.reason
     hit = judge_window(reference, traffic(600, 4, days=1, start=21, change=burst), seed=4)
     assert hit.alerts.alerts > 40
     assert CAMPAIGNS not in hit.rejected
+
+
+def test_alerts_that_are_likely_frauds_count_for_more_than_doubtful_ones() -> None:
+    def alerting(score: float, share: float) -> Any:
+        def change(columns: dict[str, Any], rng: np.random.Generator) -> None:
+            high = rng.random(len(columns["score"])) < share
+            columns["score"] = np.where(high, score, np.minimum(columns["score"], 0.6))
+
+        return change
+
+    # Two alerts in a hundred are usual, of a score of .5 to .6; the same number are now nearly sure.
+    usual = Reference(traffic(20_000, 0, change=alerting(0.55, 0.0)), VARIABLES)
+    surer = judge_window(usual, traffic(1_000, 5, days=1, start=21, change=alerting(0.99, 0.02)), seed=5).alerts
+    doubtful = judge_window(usual, traffic(1_000, 5, days=1, start=21, change=alerting(0.55, 0.02)), seed=5).alerts
+    assert surer.campaigns == doubtful.campaigns
+    assert surer.attacks > doubtful.attacks
+    assert surer.p_value < doubtful.p_value
 
 
 def test_what_has_no_say_is_measured_and_never_rejected(reference: Reference) -> None:
@@ -157,8 +177,13 @@ def test_campaigns_are_the_most_alerts_of_which_no_two_share_anything(
 
     rows = np.array([*alerts, *quiet], np.int64)
     flagged = np.arange(len(rows)) < len(alerts)
-    linked = link(rows[:, 0], rows[:, 1], flagged, np.zeros(len(rows), np.int64))
+    score = np.linspace(0.9, 0.5, len(rows))
+    nothing = np.zeros(len(rows), np.int64)
+    linked = link(Sample(nothing, rows[:, 0], rows[:, 1], score, flagged, {}, {}), nothing)
     assert linked.count == most(alerts)
+    # Each counts by the surest alert that hangs together with it: none by more than the surest of all.
+    assert linked.weighed.sum() <= score[0] * linked.count + 1e-9
+    assert (linked.weight[flagged] >= score[flagged]).all()
     # Rows of a user hang together, whatever else does.
     assert all(len(set(linked.unit[rows[:, 0] == user].tolist())) == 1 for user in set(rows[:, 0].tolist()))
 
@@ -222,9 +247,9 @@ def test_seasons_are_hours_of_kinds_of_day() -> None:
 def test_every_season_is_stood_for_by_rows_that_are_there(seed: int, most: int, spread: bool) -> None:
     rows = np.random.default_rng(seed).integers(0, most + 1, CELLS).astype(float)
     rows[0] += 1
-    weights = like(rows, spread=spread)
-    assert weights.sum(axis=1) == pytest.approx(np.ones(CELLS))
-    assert (weights[:, rows == 0] == 0).all()
+    for weights in (like(rows, spread=spread), like_half_weeks(rows, spread=spread)):
+        assert weights.sum(axis=1) == pytest.approx(np.ones(CELLS))
+        assert (weights[:, rows == 0] == 0).all()
 
 
 def test_thinning_keeps_whole_stretches_of_all_hours() -> None:
