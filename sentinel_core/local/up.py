@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from sentinel_core.errors import LocalError
 from sentinel_core.local import orphans
 from sentinel_core.local.demo import Answer, score_demo
 from sentinel_core.local.doctor import demand, examine
-from sentinel_core.local.files import write_private
+from sentinel_core.local.first_model import ensure_history, ensure_model, history_loaded
 from sentinel_core.local.lock import exclusive
 from sentinel_core.local.migrations import NAME as MIGRATIONS
 from sentinel_core.local.migrations import migrate_all
@@ -24,12 +21,9 @@ from sentinel_core.local.reporter import Reporter
 from sentinel_core.local.secrets import ensure_secrets
 from sentinel_core.local.start import check_settings, remember_settings, selected, start
 from sentinel_core.local.supervisor import Supervisor
-from sentinel_core.local.training import train_by_airflow, train_in_process
 from sentinel_core.settings import Settings
 
 _STOP_SECONDS: Final = 60.0
-_HISTORY: Final = "history.json"
-"""Notes in SENTINEL_HOME/state that the training history was loaded; nothing loads it over live transactions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +55,12 @@ def up(settings: Settings, *, rows: int, airflow: bool, clock: Callable[[], date
         started = start(settings, supervisor, stores, reporter)
         with reporter.step("Databases and their schemas"):
             migrate_all(settings, airflow=airflow)
-        if _history_loaded(settings):
+        if history_loaded(settings):
             # There was a model to serve, and it is on the disk: everything starts side by side.
             platform, service = platform + service, []
         started += start(settings, supervisor, platform, reporter)
-        version, trained = _ensure_model(settings, rows, reporter, airflow=airflow, resumed=resumed)
-        _ensure_history(settings, clock(), reporter)
+        version, trained = ensure_model(settings, rows, reporter, airflow=airflow, resume=resumed)
+        ensure_history(settings, clock(), reporter)
         started += start(settings, supervisor, service, reporter)
         answers: tuple[Answer, ...] = ()
         if "serving" in started:
@@ -109,61 +103,6 @@ def _preflight(settings: Settings, supervisor: Supervisor, reporter: Reporter, *
     with reporter.step("This machine"):
         running = [name for name, state in supervisor.states().items() if state.active] if resumed else []
         demand(examine(settings, running=running, airflow=airflow))
-
-
-def _ensure_model(
-    settings: Settings, rows: int, reporter: Reporter, *, airflow: bool, resumed: bool
-) -> tuple[str, bool]:
-    """Train unless a model is in Production; return its version and whether it was trained now."""
-    version = _production(settings)
-    if version is not None:
-        return version, False
-    if airflow:
-        train_by_airflow(settings, rows, reporter, resume=resumed)
-    else:
-        train_in_process(settings, rows, reporter)
-    version = _production(settings)
-    if version is None:
-        raise LocalError(
-            "expected the training to end with a model in Production, found none: it missed its floors.",
-            remedy="See `sentinel models`; train on more rows, or promote one by hand: sentinel promote VERSION.",
-        )
-    return version, True
-
-
-def _production(settings: Settings) -> str | None:
-    from sentinel_core.registry.rest import production_version
-
-    found = production_version(settings)
-    return found.name if found else None
-
-
-def _ensure_history(settings: Settings, now: datetime, reporter: Reporter) -> None:
-    """Load the history that the promoted model was trained on, once: live transactions come on top of it."""
-    from sentinel_core.flows.history import load_history
-    from sentinel_core.flows.risk import refresh_risk
-
-    training = _read(Layout.of(settings).state / "last_training.json")
-    if not training or _history_loaded(settings):
-        return
-    with reporter.step("The training history, into PostgreSQL and Redis") as tell:
-        load_history(settings, training["snapshot"], now=now, progress=tell)
-        refresh_risk(settings, now=now, progress=tell)
-    write_private(
-        Layout.of(settings).state / _HISTORY,
-        json.dumps({"snapshot": training["snapshot"], "loaded_at": now.isoformat()}) + "\n",
-    )
-
-
-def _history_loaded(settings: Settings) -> bool:
-    return bool(_read(Layout.of(settings).state / _HISTORY))
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return {}
 
 
 def _halt(supervisor: Supervisor, names: list[str], tell: Callable[[str], None]) -> None:

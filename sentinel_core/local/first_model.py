@@ -1,0 +1,89 @@
+"""The first model and the history that it was trained on: `sentinel up`, and one service of docker compose."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from sentinel_core.errors import LocalError
+from sentinel_core.local.files import write_private
+from sentinel_core.local.paths import Layout
+from sentinel_core.local.reporter import Reporter
+from sentinel_core.local.training import train_by_airflow, train_in_process
+from sentinel_core.settings import Settings
+
+NAME: Final = "first-model"
+ROWS: Final = 100_000
+"""Generated transactions of the first training, unless told otherwise."""
+_HISTORY: Final = "history.json"
+"""Notes in SENTINEL_HOME/state that the training history was loaded; nothing loads it over live transactions."""
+
+
+def make_first_model(
+    settings: Settings, *, rows: int, clock: Callable[[], datetime], reporter: Reporter
+) -> tuple[str, bool]:
+    """Train by Airflow unless a model is in Production, load its history once; return as `ensure_model` does.
+
+    For a stack whose servers run already. A run of the training that is under way is followed to its end.
+    """
+    Layout.of(settings).make()
+    found = ensure_model(settings, rows, reporter, airflow=True, resume=True)
+    ensure_history(settings, clock(), reporter)
+    return found
+
+
+def ensure_model(settings: Settings, rows: int, reporter: Reporter, *, airflow: bool, resume: bool) -> tuple[str, bool]:
+    """Train unless a model is in Production; return its version and whether it was trained now."""
+    version = _production(settings)
+    if version is not None:
+        return version, False
+    if airflow:
+        train_by_airflow(settings, rows, reporter, resume=resume)
+    else:
+        train_in_process(settings, rows, reporter)
+    version = _production(settings)
+    if version is None:
+        raise LocalError(
+            "expected the training to end with a model in Production, found none: it missed its floors.",
+            remedy="See `sentinel models`; train on more rows, or promote one by hand: sentinel promote VERSION.",
+        )
+    return version, True
+
+
+def ensure_history(settings: Settings, now: datetime, reporter: Reporter) -> None:
+    """Load the history that the promoted model was trained on, once: live transactions come on top of it."""
+    from sentinel_core.flows.history import load_history
+    from sentinel_core.flows.risk import refresh_risk
+
+    training = _read(Layout.of(settings).state / "last_training.json")
+    if not training or history_loaded(settings):
+        return
+    with reporter.step("The training history, into PostgreSQL and Redis") as tell:
+        load_history(settings, training["snapshot"], now=now, progress=tell)
+        refresh_risk(settings, now=now, progress=tell)
+    write_private(
+        Layout.of(settings).state / _HISTORY,
+        json.dumps({"snapshot": training["snapshot"], "loaded_at": now.isoformat()}) + "\n",
+    )
+
+
+def history_loaded(settings: Settings) -> bool:
+    """Whether the training history was loaded into the stores of this home."""
+    return bool(_read(Layout.of(settings).state / _HISTORY))
+
+
+def _production(settings: Settings) -> str | None:
+    from sentinel_core.registry.rest import production_version
+
+    found = production_version(settings)
+    return found.name if found else None
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
