@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 AMOUNT_MAX: Final = 9_999_999.99
 """Largest amount, in units of the currency.
@@ -115,6 +115,9 @@ BANK_TRANSFER: Final = "bank_transfer"
 
 Outcome = Literal["approved", "challenged", "declined", "explored"]
 Confidence = Literal["low", "medium", "high"]
+MEDIUM_CONFIDENCE: Final = 0.65
+HIGH_CONFIDENCE: Final = 0.85
+"""From which probability of being right (inclusive) a decision has medium, and high, confidence."""
 
 
 def to_cents(amount: float | Decimal | str) -> int:
@@ -206,6 +209,30 @@ Money = Annotated[float, Field(ge=0, le=AMOUNT_MAX, allow_inf_nan=False), Before
 Moment = Annotated[datetime, AfterValidator(_aware)]
 """A time; one without a zone is taken as UTC."""
 
+MINIMAL_EXAMPLE: Final[dict[str, Any]] = {
+    "user_id": "user_000042",
+    "amount": 1250.0,
+    "merchant_id": "merchant_00789",
+    "merchant_category": "online_shopping",
+    "transaction_type": "purchase",
+}
+"""A transaction with the five required fields alone."""
+FULL_EXAMPLE: Final[dict[str, Any]] = {
+    "transaction_id": "txn_0000000001",
+    **MINIMAL_EXAMPLE,
+    "timestamp": "2026-01-15T14:30:00Z",
+    "device_id": "device_00123",
+    "device_type": "mobile",
+    "ip_address": "192.0.2.17",
+    "location_country": "DE",
+    "location_city": "Berlin",
+    "latitude": 52.52,
+    "longitude": 13.405,
+    "card_type": "visa",
+    "card_last_four": "4242",
+}
+"""A transaction with every field that a request may have."""
+
 
 class Transaction(BaseModel):
     """A card transaction as a client sends it: five required fields, eleven optional ones.
@@ -214,7 +241,12 @@ class Transaction(BaseModel):
     timestamp without a zone is taken as UTC; unknown fields are refused.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=False)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        str_strip_whitespace=False,
+        json_schema_extra={"examples": [MINIMAL_EXAMPLE, FULL_EXAMPLE]},
+    )
 
     user_id: Identifier
     amount: Money
@@ -228,8 +260,8 @@ class Transaction(BaseModel):
     ip_address: Annotated[str, Field(max_length=45), AfterValidator(_address)] | None = None
     location_country: Text | None = None
     location_city: Annotated[str, Field(min_length=1, max_length=ID_MAX_LENGTH), AfterValidator(_no_nul)] | None = None
-    latitude: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)] | None = None
-    longitude: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)] | None = None
+    latitude: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False), BeforeValidator(_no_bool)] | None = None
+    longitude: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False), BeforeValidator(_no_bool)] | None = None
     card_type: Text | None = None
     card_last_four: Annotated[str, Field(pattern=r"^[0-9]{4}$")] | None = None
 
@@ -238,9 +270,10 @@ class Prediction(BaseModel):
     """The answer to one transaction.
 
     `fraud_score` is a calibrated probability from 0 to 1; `prediction` is true where it
-    reaches the model's threshold; `inference_time_ms` is the time spent in this service. `explored`
-    is true, and only then there, where the transaction is to be let through all the same: a small
-    random share of what is declined, off unless SENTINEL_EXPLORE_SHARE is set.
+    reaches the model's threshold; `confidence` says how probable it is that the prediction is right;
+    `inference_time_ms` is the time spent in this service. `explored` is true, and only then there,
+    where the transaction is to be let through all the same: a small random share of what is
+    declined, off unless SENTINEL_EXPLORE_SHARE is set.
     """
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
@@ -248,9 +281,12 @@ class Prediction(BaseModel):
     transaction_id: str
     fraud_score: float = Field(ge=0, le=1)
     prediction: bool
-    confidence: Confidence
+    confidence: Confidence = Field(
+        description=f"The probability that the prediction is right: low below {MEDIUM_CONFIDENCE}, "
+        f"medium from {MEDIUM_CONFIDENCE} to below {HIGH_CONFIDENCE}, high from {HIGH_CONFIDENCE}."
+    )
     model_version: str
-    inference_time_ms: float
+    inference_time_ms: float = Field(ge=0)
     cached: bool = False
     degraded: bool = False
     explored: bool = Field(False, exclude_if=lambda explored: not explored)
@@ -282,15 +318,19 @@ class OutcomeReport(BaseModel):
 
     transaction_id: Identifier
     outcome: Outcome
-    propensity: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), BeforeValidator(_no_bool)] | None = None
+    propensity: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), BeforeValidator(_no_bool)] | None = Field(
+        None, validate_default=True
+    )
     decided_at: Moment | None = None
     source: Text = "client"
 
-    @model_validator(mode="after")
-    def _propensity_of_explored(self) -> Self:
-        if (self.outcome == "explored") != (self.propensity is not None):
+    @field_validator("propensity")
+    @classmethod
+    def _propensity_of_explored(cls, propensity: float | None, info: ValidationInfo) -> float | None:
+        # An outcome that is not valid itself is not there.
+        outcome = info.data.get("outcome")
+        if outcome is not None and (outcome == "explored") != (propensity is not None):
             raise ValueError(
-                "propensity must come with the outcome explored, and with no other: "
-                f"got {self.propensity} with {self.outcome}"
+                f"propensity must come with the outcome explored, and with no other: got {propensity} with {outcome}"
             )
-        return self
+        return propensity

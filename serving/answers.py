@@ -56,7 +56,10 @@ class RefusedBundle(Answer):
 
 
 class ModelInfo(Answer):
-    """The model in service, from its bundle; without one only `model_version`, `stage` and `refused` are there."""
+    """The model in service, from its bundle; without one only `model_version`, `stage` and `refused` are there.
+
+    `vocabularies` has the values of each category that the model knows; it takes any other for one and the same.
+    """
 
     model_version: str | None
     stage: Literal["Production", "None"] | None
@@ -74,6 +77,7 @@ class ModelInfo(Answer):
     metrics_by_part: dict[str, Any] = {}
     features: list[str] = []
     categories: list[str] = []
+    vocabularies: dict[str, list[str]] = {}
     data: dict[str, Any] = {}
     git_commit: str = ""
 

@@ -210,6 +210,7 @@ class ModelSlot:
 def describe(model: InService) -> dict[str, Any]:
     """Describe a model from its bundle: what it is, where it comes from, how good it was, what it reads."""
     manifest = model.bundle.manifest
+    categories = manifest.encoder.get("categories", [])
     return {
         "model_version": model.version,
         "model_name": manifest.model_name,
@@ -224,7 +225,8 @@ def describe(model: InService) -> dict[str, Any]:
         "metrics": {name: figure.value for name, figure in manifest.metrics.get(HOLD_OUT, {}).items()},
         "metrics_by_part": manifest.model_dump(include={"metrics"})["metrics"],
         "features": list(manifest.names),
-        "categories": [category["column"] for category in manifest.encoder.get("categories", [])],
+        "categories": [category["column"] for category in categories],
+        "vocabularies": {category["column"]: category["vocabulary"] for category in categories},
         "data": manifest.data.model_dump(),
         "git_commit": manifest.git_commit,
     }

@@ -139,7 +139,7 @@ class _Reader:
 
     def _refused(self, values: Mapping[str, Any], number: int, error: ValidationError) -> ColumnError:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        name = str(first["loc"][0]) if first["loc"] else "propensity"
+        name = str(first["loc"][0])
         message = first["msg"].removeprefix("Value error, ")
         return ColumnError(
             f"expected a value of {name} that can be meant in the column {name!r} of {self.where}, got "

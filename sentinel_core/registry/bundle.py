@@ -26,7 +26,7 @@ from sentinel_core.registry.files import (
     write_bundle,
 )
 from sentinel_core.registry.manifest import Manifest
-from sentinel_core.schema import Confidence
+from sentinel_core.schema import HIGH_CONFIDENCE, MEDIUM_CONFIDENCE, Confidence
 from sentinel_core.training.calibrate import Platt
 from sentinel_core.training.onnx_model import open_session, raw_scores
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["LoadedBundle", "Manifest", "SelfCheck", "load_bundle", "read_manifest", "stamp", "write_bundle"]
 
 SELFCHECK_TOLERANCE: Final = 1e-5
-LOW, HIGH = 0.7, 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +82,11 @@ class LoadedBundle:
 
     @staticmethod
     def confidence(score: float, decision: bool) -> Confidence:
-        """Say how probable it is that the decision on `score` is right: low < .7 ≤ medium < .9 ≤ high."""
+        """Say how probable it is that the decision on `score` is right: low < .65 ≤ medium < .85 ≤ high."""
         right = score if decision else 1.0 - score
-        if right < LOW:
+        if right < MEDIUM_CONFIDENCE:
             return "low"
-        return "medium" if right < HIGH else "high"
+        return "medium" if right < HIGH_CONFIDENCE else "high"
 
 
 def load_bundle(directory: Path) -> LoadedBundle:

@@ -35,7 +35,7 @@ DESK_AT_HOME: Final = 0.95
 ROUND_TRANSFER: Final = 0.5
 CENTS: Final = (30, 2_500_000)
 
-GIFT_MIX: Final = {"electronics": 0.3, "luxury": 0.25, "travel": 0.15, "marketplace": 0.12, "transfer": 0.18}
+GIFT_MIX: Final = {"electronics": 0.3, "luxury": 0.25, "travel": 0.15, "online_shopping": 0.12, "transfer": 0.18}
 TRIP_MIX: Final = {
     "restaurant": 0.34, "transport": 0.22, "travel": 0.1, "clothing": 0.08, "entertainment": 0.14, "cash": 0.12,
 }  # fmt: skip

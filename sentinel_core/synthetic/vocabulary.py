@@ -105,7 +105,7 @@ CATEGORIES: Final = (
     Category("luxury", 0.01, 200.0, 0.70, 0.20, theft=0.14),
     Category("travel", 0.02, 190.0, 0.70, 0.90, worldwide=True, theft=0.08),
     Category("digital_goods", 0.05, 9.0, 0.80, 1.00, worldwide=True, theft=0.07),
-    Category("marketplace", 0.07, 34.0, 0.80, 1.00, worldwide=True, theft=0.14),
+    Category("online_shopping", 0.07, 34.0, 0.80, 1.00, worldwide=True, theft=0.14),
     Category("subscription", 0.04, 9.0, 0.50, 1.00, worldwide=True),
     Category("cash", 0.05, 60.0, 0.60, 0.00, theft=0.06),
     Category("transfer", 0.05, 220.0, 1.00, 0.00),

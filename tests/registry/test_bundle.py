@@ -30,6 +30,11 @@ def test_a_loaded_bundle_scores_decides_and_says_how_sure_it_is(tmp_path: Path) 
     assert [bundle.confidence(s, s >= 0.4) for s in (0.05, 0.2, 0.39, 0.4, 0.7, 0.95)] == [
         "high", "medium", "low", "low", "medium", "high",
     ]  # fmt: skip
+    # Each edge belongs to the band above it.
+    assert [bundle.confidence(s, True) for s in (0.6499, 0.65, 0.8499, 0.85, 0.8734)] == [
+        "low", "medium", "medium", "high", "high",
+    ]  # fmt: skip
+    assert [bundle.confidence(s, False) for s in (0.3501, 0.35, 0.1501, 0.15)] == ["low", "medium", "medium", "high"]
 
 
 def test_where_the_policy_weighs_costs_a_high_amount_is_declined_at_a_lower_score(tmp_path: Path) -> None:
