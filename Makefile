@@ -14,8 +14,8 @@ help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+: *##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(STAMP): requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 12) else \
-	  "SentinelML needs Python 3.11 or 3.12, found %d.%d at %s. Name another: make PYTHON=python3.12 …" % (*v, sys.executable))'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else \
+	  "SentinelML needs Python 3.11, 3.12 or 3.13, found %d.%d at %s. Name another: make PYTHON=python3.12 …" % (*v, sys.executable))'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet "$(UV)"
 	@echo "Installing the locked requirements into $(VENV) …"

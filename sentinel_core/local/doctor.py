@@ -69,12 +69,12 @@ def demand(checks: Collection[Check]) -> None:
 
 
 def check_python() -> Check:
-    """CPython 3.11 or 3.12."""
+    """CPython 3.11 to 3.13."""
     found = f"Python {platform.python_version()} at {sys.executable}"
-    if (3, 11) <= sys.version_info[:2] <= (3, 12):
+    if (3, 11) <= sys.version_info[:2] <= (3, 13):
         return Check("python", "ok", found)
     return Check(
-        "python", "fail", f"expected Python 3.11 or 3.12, found {found}", "make clean, make PYTHON=python3.12 up"
+        "python", "fail", f"expected Python 3.11, 3.12 or 3.13, found {found}", "make clean, then make up"
     )
 
 
