@@ -154,10 +154,9 @@ def run(
 
 def env(path: Annotated[Path, typer.Option("--file", help="Where to write.")] = Path(".env")) -> None:
     """Write .env with generated secrets, for docker compose; what it holds already stays."""
-    from sentinel_core.local.dotenv import complete
+    from sentinel_core.local.dotenv import write_env
 
-    added = complete(path)
-    typer.echo(f"{path}: wrote {', '.join(added)}." if added else f"{path}: complete already, nothing written.")
+    typer.echo(write_env(path))
 
 
 def _arrival_document(settings: Settings, arrival: Arrival, seconds: float) -> dict[str, object]:
