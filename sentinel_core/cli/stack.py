@@ -1,4 +1,4 @@
-"""The platform's own commands: up, down, status, logs, doctor, run, env."""
+"""The platform's own commands: up, down, status, logs, doctor, env."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     for command in (up, down, status, logs, doctor, env):
         app.command()(command)
-    app.command(help="Become one process of the platform, in the foreground.")(run)
 
 
 def up(
@@ -133,23 +132,6 @@ def doctor(json: Json = False) -> None:
         print_table(("", "check", "found", "what to do"), [(c.verdict, c.name, c.found, c.remedy) for c in checks])
     if any(check.verdict == "fail" for check in checks):
         raise typer.Exit(1)
-
-
-def run(
-    name: Annotated[str, typer.Argument(help="A process, as `sentinel status` names it, or migrations.")],
-) -> None:
-    """Become one process of the platform, in the foreground."""
-    settings = load_settings()
-    if name == "migrations":
-        from sentinel_core.local.migrations import migrate_all
-        from sentinel_core.local.paths import Layout
-
-        Layout.of(settings).make()
-        migrate_all(settings, airflow=True)
-        return
-    from sentinel_core.local.processes import run as become
-
-    become(settings, name)
 
 
 def env(path: Annotated[Path, typer.Option("--file", help="Where to write.")] = Path(".env")) -> None:
