@@ -50,8 +50,10 @@ spark: $(STAMP)  ## add PySpark (half a gigabyte) for `sentinel features --engin
 test-spark: spark ## the tests that need PySpark and Java
 	@$(BIN)/python -m pytest -m spark $(ARGS)
 
-env: $(STAMP)    ## write .env with generated secrets, for docker compose
-	@$(BIN)/sentinel env
+env:             ## write .env with generated secrets, for docker compose; any Python from 3.9 on does
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 9) else \
+	  "make env needs Python 3.9 or newer, found %d.%d. Name another: make env PYTHON=python3.12" % sys.version_info[:2])'
+	@$(PYTHON) -m sentinel_core.local.dotenv
 
 lock: $(STAMP)   ## refresh both lock files from their .in files
 	@$(BIN)/uv pip compile --quiet requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     redis_url_given: str | None = Field(None, validation_alias=_named("REDIS_URL"), repr=False)
     redis_host: str | None = Field(None, validation_alias=_named("REDIS_HOST"))
     redis_port: int = Field(6379, validation_alias=_named("REDIS_PORT"), ge=1, le=65535)
+    redis_password_given: str | None = Field(None, validation_alias=_named("REDIS_PASSWORD"), repr=False)
     mlflow_tracking_uri_given: str | None = Field(None, validation_alias=_named("MLFLOW_TRACKING_URI"))
     airflow_password: str | None = Field(None, repr=False)
     airflow_jwt_secret: str | None = Field(None, repr=False)
@@ -63,6 +64,7 @@ class Settings(BaseSettings):
     serving_port: int = Field(8000, ge=1, le=65535)
     mlflow_port: int = Field(5000, ge=1, le=65535)
     airflow_port: int = Field(8080, ge=1, le=65535)
+    airflow_url: str | None = None
     explainer_host: str = "127.0.0.1"
     explainer_port: int = Field(8001, ge=1, le=65535)
     explainer_url: str | None = None
@@ -97,6 +99,7 @@ class Settings(BaseSettings):
     gate_latency_ms: float = Field(5.0, gt=0)
     model_name: str = "fraud_detector"
     bundle: Path | None = None
+    git_commit: str | None = None
     redis_namespace: str = Field("sentinel", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
     redis_slots: int = Field(16, ge=1, le=16384)
     redis_deadline_ms: int = Field(50, ge=1)
@@ -157,6 +160,11 @@ class Settings(BaseSettings):
         return self.mlflow_tracking_uri_given is None
 
     @property
+    def airflow_address(self) -> str:
+        """URL of Airflow's API server: SENTINEL_AIRFLOW_URL, else ours on loopback."""
+        return (self.airflow_url or f"http://127.0.0.1:{self.airflow_port}").rstrip("/")
+
+    @property
     def explainer_address(self) -> str:
         """URL of the explain process: SENTINEL_EXPLAINER_URL, else ours on loopback."""
         return self.explainer_url or f"http://127.0.0.1:{self.explainer_port}"
@@ -179,7 +187,8 @@ class Settings(BaseSettings):
         if self.db_host is not None:
             if self.db_password is None:
                 raise SettingsError(
-                    "expected DB_PASSWORD beside DB_HOST, found none.", remedy="Set it in the environment or .env."
+                    "expected DB_PASSWORD beside DB_HOST, found none.",
+                    remedy="Set it in the environment or .env; set it to nothing where the server asks for none.",
                 )
             return _postgres_url(self.db_user, self.db_password, self.db_host, self.db_port, name)
         password = self.secret("postgres_password")
@@ -187,12 +196,16 @@ class Settings(BaseSettings):
 
     @property
     def redis_url(self) -> str:
-        """URL of Redis; raises `SettingsError` where the embedded server was never started."""
+        """URL of Redis: REDIS_URL, else that of REDIS_HOST with REDIS_PASSWORD where one is given.
+
+        Raises `SettingsError` where neither is given and the embedded server was never started.
+        """
         if self.redis_url_given is not None:
             return self.redis_url_given
         if self.redis_host is not None:
-            return f"redis://{self.redis_host}:{self.redis_port}/0"
-        return f"redis://:{quote(self.secret('redis_password'), safe='')}@127.0.0.1:{self.embedded_redis_port}/0"
+            return _redis_url(self.redis_password_given, self.redis_host, self.redis_port)
+        # REDIS_PASSWORD is not asked: the .env of docker compose holds it too, and the embedded server has its own.
+        return _redis_url(self.secret("redis_password"), "127.0.0.1", self.embedded_redis_port)
 
     @property
     def mlflow_tracking_uri(self) -> str:
@@ -213,7 +226,8 @@ class Settings(BaseSettings):
         except (FileNotFoundError, KeyError):
             raise SettingsError(
                 f"expected the secret {name!r} in {path}, found none: the embedded servers were never started here.",
-                remedy="Run `make up` (or `sentinel up`), or name your own servers by DATABASE_URL and REDIS_URL.",
+                remedy="Run `make up` (or `sentinel up`), or name your own servers: DB_HOST and DB_PASSWORD, or "
+                "DATABASE_URL; REDIS_HOST, or REDIS_URL.",
             ) from None
 
 
@@ -233,6 +247,11 @@ def _postgres_url(user: str, password: str, host: str, port: int, name: str) -> 
     return (
         f"postgresql+psycopg2://{quote(user, safe='')}:{quote(password, safe='')}@{host}:{port}/{quote(name, safe='')}"
     )
+
+
+def _redis_url(password: str | None, host: str, port: int) -> str:
+    login = f":{quote(password, safe='')}@" if password else ""
+    return f"redis://{login}{host}:{port}/0"
 
 
 def _replace_database(url: str, name: str | None) -> str:

@@ -57,6 +57,10 @@ class Ledger:
         """Return if PostgreSQL answers."""
         await self._run(lambda conn: conn.execute(text("SELECT 1")))
 
+    async def look_at_tables(self) -> None:
+        """Return if the tables are there; raises `StoreError` that tells how to make them."""
+        await self._run(lambda conn: conn.execute(text("SELECT FROM transactions, prediction_logs LIMIT 0")))
+
     async def prediction(self, transaction_id: str) -> dict[str, Any] | None:
         """Return a stored prediction as a row, or None; one that was just answered is waited for."""
         async for _ in self._while_the_recorder_works():

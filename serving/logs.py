@@ -16,7 +16,7 @@ from typing import Any, Final, TextIO
 
 import structlog
 
-from sentinel_core.stores.api_keys import PREFIX
+from sentinel_core.stores.key_hash import PREFIX
 
 MASK: Final = "***"
 MASKED_KEYS: Final = frozenset({"card_last_four", "ip_address", "password", "authorization", "x-api-key", "api_key"})

@@ -160,7 +160,9 @@ class Runtime:
 
     async def _first_looks(self) -> None:
         looks = [one.look for one in self.dependencies]
-        for found in await asyncio.gather(*(look() for look in (*looks, self.risk.poll)), return_exceptions=True):
+        # An empty database takes nothing from a score: it is said here, since answers go on without it.
+        looks += [self.risk.poll, self.ledger.look_at_tables]
+        for found in await asyncio.gather(*(look() for look in looks), return_exceptions=True):
             if isinstance(found, SentinelError):
                 log.warning("started without", reason=str(found))
             elif isinstance(found, BaseException):

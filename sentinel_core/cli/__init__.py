@@ -19,6 +19,7 @@ from sentinel_core.cli import (
     performance,
     replay,
     retrain,
+    run,
     simulate,
     stack,
     trace,
@@ -38,7 +39,7 @@ def make_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     watching = (drift, performance, alerts, retrain)
-    for module in (stack, data, features, models, *watching, simulate, backtest, ablation, replay, trace, keys):
+    for module in (stack, run, data, features, models, *watching, simulate, backtest, ablation, replay, trace, keys):
         module.register(app)
     return app
 

@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 def create(name: Name, json: Json = False) -> None:
     """Make a key and show it, once: only its hash is kept. A running service takes it at once."""
     from sentinel_core.local.api_keys import create_key
-    from sentinel_core.stores.api_keys import hash_of
+    from sentinel_core.stores.key_hash import hash_of
 
     key = create_key(load_settings(), name, datetime.now(UTC))
     if json:

@@ -1,4 +1,4 @@
-"""The platform's own commands: up, down, status, logs, doctor, run, env."""
+"""The platform's own commands: up, down, status, logs, doctor, env."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     for command in (up, down, status, logs, doctor, env):
         app.command()(command)
-    app.command(help="Become one process of the platform, in the foreground.")(run)
 
 
 def up(
@@ -135,29 +134,11 @@ def doctor(json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def run(
-    name: Annotated[str, typer.Argument(help="A process, as `sentinel status` names it, or migrations.")],
-) -> None:
-    """Become one process of the platform, in the foreground."""
-    settings = load_settings()
-    if name == "migrations":
-        from sentinel_core.local.migrations import migrate_all
-        from sentinel_core.local.paths import Layout
-
-        Layout.of(settings).make()
-        migrate_all(settings, airflow=True)
-        return
-    from sentinel_core.local.processes import run as become
-
-    become(settings, name)
-
-
 def env(path: Annotated[Path, typer.Option("--file", help="Where to write.")] = Path(".env")) -> None:
     """Write .env with generated secrets, for docker compose; what it holds already stays."""
-    from sentinel_core.local.dotenv import complete
+    from sentinel_core.local.dotenv import write_env
 
-    added = complete(path)
-    typer.echo(f"{path}: wrote {', '.join(added)}." if added else f"{path}: complete already, nothing written.")
+    typer.echo(write_env(path))
 
 
 def _arrival_document(settings: Settings, arrival: Arrival, seconds: float) -> dict[str, object]:

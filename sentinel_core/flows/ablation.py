@@ -73,7 +73,7 @@ def run_ablation(
         "snapshot": snapshot,
         "source": features.snapshot.manifest["source"],
         "rows": len(data.time),
-        "git_commit": git_commit(),
+        "git_commit": git_commit(settings),
         "catalogue": catalogue_hash(),
         "model": {"name": MODEL, **SMALLER, "train_rows": train_rows},
         "seeds": seeds,

@@ -97,7 +97,7 @@ def run(settings: Settings, request: Request, plan: Plan, *, now: datetime, prog
         "exclude_known_cards": plan.exclude_known_cards,
         "calibrated_on": "a window of its own" if plan.calibrate else "the training window, out of fold by users",
         "seed": plan.seed,
-        "git_commit": git_commit(),
+        "git_commit": git_commit(settings),
         "catalogue": catalogue_hash(),
         "periods": [_described(result) for result in found.periods],
         "models": {name: _model(name, found, plan) for name in found.figures},

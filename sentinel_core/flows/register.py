@@ -67,7 +67,7 @@ def _record_metrics(settings: Settings, version: str, best: Mapping[str, Any], n
         "bundle_hash": best["bundle_hash"],
         "snapshot": snapshot.id,
         "content_hash": snapshot.manifest["content_hash"],
-        "git_commit": git_commit(),
+        "git_commit": git_commit(settings),
         "threshold": facts["threshold"],
     }
     engine = make_engine(settings)

@@ -52,8 +52,13 @@ def run_url(settings: Settings, run_id: str) -> str:
     return f"{settings.mlflow_tracking_uri}/#/experiments/{experiment_id(settings)}/runs/{run_id}"
 
 
-def git_commit() -> str:
-    """The commit of the code that runs, with +changes where files differ from it; "unknown" outside a checkout."""
+def git_commit(settings: Settings) -> str:
+    """The commit of the code that runs, with +changes where files differ from it; "unknown" outside a checkout.
+
+    SENTINEL_GIT_COMMIT wins: an image holds the code and not the repository.
+    """
+    if settings.git_commit:
+        return settings.git_commit
     try:
         commit = _git("rev-parse", "HEAD")
         return f"{commit}+changes" if _git("status", "--porcelain", "--untracked-files=no") else commit

@@ -46,7 +46,7 @@ def train_candidate(
     and are logged in a run of MLflow nested in the pipeline's. Raises `TrainingError` where the data cannot carry the
     model.
     """
-    name, commit = str(job["model"]), git_commit()
+    name, commit = str(job["model"]), git_commit(settings)
     features = load_feature_set(settings, job["features"])
     with (
         step_of(settings, job["run"]),

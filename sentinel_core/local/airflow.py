@@ -26,11 +26,6 @@ PATIENCE_SECONDS: Final = 120.0
 """How long a question may go unanswered: a machine full of work, or the supervisor restarting the server."""
 
 
-def airflow_url(settings: Settings) -> str:
-    """Return the URL of the API server and its web pages."""
-    return f"http://127.0.0.1:{settings.airflow_port}"
-
-
 def airflow_environment(settings: Settings) -> dict[str, str]:
     """Return Airflow's configuration: PostgreSQL metadata, LocalExecutor, a login with a generated password."""
     root = project_root()
@@ -42,7 +37,8 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
 
     return {
         "AIRFLOW_HOME": str(layout.airflow),
-        "AIRFLOW__API__BASE_URL": airflow_url(settings),
+        # What a browser on this machine opens, wherever the other parts find the server.
+        "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{settings.airflow_port}",
         "AIRFLOW__API__HOST": settings.host,
         "AIRFLOW__API__PORT": str(settings.airflow_port),
         "AIRFLOW__API__SECRET_KEY": secret("airflow_secret_key"),
@@ -50,7 +46,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__API_AUTH__JWT_SECRET": secret("airflow_jwt_secret"),
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__DAGS_FOLDER": str(root / "dags"),
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{airflow_url(settings)}/execution/",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_address}/execution/",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__FERNET_KEY": secret("airflow_fernet_key"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -164,7 +160,7 @@ def airflow_client(settings: Settings) -> Iterator[AirflowClient]:
 
     credentials = {"username": ADMIN, "password": settings.secret("airflow_password")}
     try:
-        with httpx.Client(base_url=airflow_url(settings), timeout=30, trust_env=False) as http:
+        with httpx.Client(base_url=settings.airflow_address, timeout=30, trust_env=False) as http:
             answer = http.post("/auth/token", json=credentials)
             if answer.is_error:
                 raise LocalError(
@@ -175,6 +171,6 @@ def airflow_client(settings: Settings) -> Iterator[AirflowClient]:
             yield AirflowClient(http)
     except httpx.TransportError as error:
         raise LocalError(
-            f"expected Airflow to answer at {airflow_url(settings)}, and got: {error}.",
+            f"expected Airflow to answer at {settings.airflow_address}, and got: {error}.",
             remedy="See `sentinel status` and `sentinel logs airflow-api-server`.",
         ) from error

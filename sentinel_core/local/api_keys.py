@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -12,13 +11,10 @@ from datetime import datetime
 
 from sentinel_core.errors import LocalError
 from sentinel_core.local.files import write_private
+from sentinel_core.local.generators import new_key
 from sentinel_core.settings import Settings
-from sentinel_core.stores.api_keys import KEYS_FILE, NAME, PREFIX, ApiKey, given_keys, hash_of, keys_file, read_keys
-
-
-def new_key() -> str:
-    """Make a key of 256 random bits."""
-    return PREFIX + secrets.token_urlsafe(32)
+from sentinel_core.stores.api_keys import KEYS_FILE, NAME, ApiKey, given_keys, keys_file, read_keys
+from sentinel_core.stores.key_hash import hash_of
 
 
 def create_key(settings: Settings, name: str, now: datetime) -> str:

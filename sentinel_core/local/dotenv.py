@@ -1,14 +1,19 @@
-"""The .env of docker compose: generated secrets, added where they are absent, and an API key with its hash."""
+"""The .env of docker compose: generated secrets, added where they are absent, and an API key with its hash.
+
+`make env` runs this module by the system's Python, from 3.9 on and with nothing installed. It and what it imports use
+the standard library alone.
+"""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Final
 
-from sentinel_core.local.api_keys import new_key
+from sentinel_core.errors import LocalError
 from sentinel_core.local.files import write_private
-from sentinel_core.local.secrets import GENERATORS
-from sentinel_core.stores.api_keys import hash_of
+from sentinel_core.local.generators import GENERATORS, new_key
+from sentinel_core.stores.key_hash import hash_of
 
 SECRETS: Final = {
     "DB_PASSWORD": "postgres_password",
@@ -25,6 +30,20 @@ API_KEY: Final = "SENTINEL_API_KEY"
 API_KEYS: Final = "SENTINEL_API_KEYS"
 """What the service gets: the hash."""
 _OWNER: Final = "compose"
+
+
+def write_env(path: Path) -> str:
+    """Complete the file and return one line that says what was written.
+
+    Raises `LocalError` where the file cannot be read or written.
+    """
+    try:
+        added = complete(path)
+    except OSError as error:
+        raise LocalError(
+            f"expected to read and write {path}, and got: {error.strerror}.", remedy="Check the folder and its disk."
+        ) from error
+    return f"{path}: wrote {', '.join(added)}." if added else f"{path}: complete already, nothing written."
 
 
 def complete(path: Path) -> list[str]:
@@ -53,3 +72,17 @@ def _key_and_hash(key: str | None) -> dict[str, str]:
 def _assignments(text: str) -> list[tuple[str, str]]:
     lines = [line for line in text.splitlines() if "=" in line and not line.lstrip().startswith("#")]
     return [(name, value) for name, _, value in (line.partition("=") for line in lines)]
+
+
+def main() -> int:
+    """Write the .env of the working directory; return an exit code."""
+    try:
+        sys.stdout.write(f"{write_env(Path('.env'))}\n")
+    except LocalError as error:
+        sys.stderr.write(f"make env: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -16,8 +16,6 @@ from sentinel_core.local.training import train_by_airflow, train_in_process
 from sentinel_core.settings import Settings
 
 NAME: Final = "first-model"
-ROWS: Final = 100_000
-"""Generated transactions of the first training, unless told otherwise."""
 _HISTORY: Final = "history.json"
 """Notes in SENTINEL_HOME/state that the training history was loaded; nothing loads it over live transactions."""
 

@@ -10,7 +10,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from sentinel_core.errors import SentinelError
-from sentinel_core.local.airflow import airflow_url
 from sentinel_core.local.redis import impatient_client
 from sentinel_core.settings import Settings
 
@@ -84,7 +83,7 @@ def recorder_is_well(settings: Settings) -> bool:
 
 
 def _airflow_state(settings: Settings, part: str) -> bool:
-    answer = _get(f"{airflow_url(settings)}/api/v2/monitor/health")
+    answer = _get(f"{settings.airflow_address}/api/v2/monitor/health")
     try:
         return answer is not None and bool(json.loads(answer)[part]["status"] == "healthy")
     except (ValueError, KeyError, TypeError):

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,12 @@ from sentinel_core.settings import Settings
 NAME: Final = "migrations"
 
 
-def migrate_all(settings: Settings, *, airflow: bool) -> None:
+def migrate_installed(settings: Settings) -> None:
+    """Do as `migrate_all`, for what is installed here: the image of the service holds neither Airflow nor MLflow."""
+    migrate_all(settings, airflow=find_spec("airflow") is not None, mlflow=find_spec("mlflow") is not None)
+
+
+def migrate_all(settings: Settings, *, airflow: bool, mlflow: bool = True) -> None:
     """Create what databases are absent and bring every schema to its newest revision; repeating it changes nothing.
 
     MLflow migrates its own schema when it starts. Raises `StoreError` where PostgreSQL refuses, `LocalError` where
@@ -29,7 +35,7 @@ def migrate_all(settings: Settings, *, airflow: bool) -> None:
     from sentinel_core.stores.postgres import create_database, migrate
 
     migrate(settings)
-    if settings.embedded_mlflow:
+    if mlflow and settings.embedded_mlflow:
         create_database(settings, "mlflow")
     if airflow:
         create_database(settings, "airflow")

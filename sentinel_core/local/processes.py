@@ -15,8 +15,9 @@ from typing import Final, NoReturn
 
 from sentinel_core.errors import LocalError
 from sentinel_core.local import health, orphans
-from sentinel_core.local.airflow import airflow_environment, airflow_url, write_passwords
+from sentinel_core.local.airflow import airflow_environment, write_passwords
 from sentinel_core.local.environment import process_environment
+from sentinel_core.local.lone_service import check_stores
 from sentinel_core.local.paths import Layout
 from sentinel_core.local.postgres import Cluster, become_postgres, make_cluster
 from sentinel_core.local.redis import RedisServer, become_redis
@@ -172,7 +173,7 @@ PROCESSES: Final[tuple[Process, ...]] = (
         _airflow_command("api-server"),
         airflow_environment,
         port=lambda settings: settings.airflow_port,
-        url=airflow_url,
+        url=lambda settings: settings.airflow_address,
         prepare=write_passwords,
         after=("postgres",),
         runs_with_airflow=True,
@@ -208,6 +209,7 @@ PROCESSES: Final[tuple[Process, ...]] = (
         _serving_environment,
         port=lambda settings: settings.serving_port,
         url=_local(lambda settings: settings.serving_port),
+        prepare=check_stores,
         after=("postgres", "redis"),
     ),
     Process(
@@ -217,6 +219,7 @@ PROCESSES: Final[tuple[Process, ...]] = (
         health.recorder_is_well,
         command=lambda _: [_PYTHON, "-m", "serving.recorder"],
         environment=lambda _: {"OMP_NUM_THREADS": "1"},
+        prepare=check_stores,
         after=("postgres", "redis"),
     ),
     Process(
@@ -250,7 +253,8 @@ def run(settings: Settings, name: str) -> NoReturn:
     process = PROCESS.get(name)
     if process is None:
         raise LocalError(
-            f"expected one of {', '.join(PROCESS)} or migrations, got {name!r}.", remedy="Name one of them."
+            f"expected one of {', '.join(PROCESS)}, migrations or first-model, got {name!r}.",
+            remedy="Name one of them.",
         )
     # What an earlier one left when it was killed would hold the port and answer in our place.
     orphans.reap(settings, name)

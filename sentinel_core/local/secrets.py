@@ -2,39 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import secrets
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 from sentinel_core.errors import LocalError
 from sentinel_core.local.files import write_private
+from sentinel_core.local.generators import GENERATORS
 from sentinel_core.settings import SECRETS_FILE, Settings
-
-
-def _password() -> str:
-    return secrets.token_urlsafe(24)
-
-
-def _key() -> str:
-    return secrets.token_urlsafe(64)  # HMAC with SHA-512 wants as many bytes as its digest has
-
-
-def _fernet_key() -> str:
-    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode("ascii")
-
-
-GENERATORS: Final[dict[str, Callable[[], str]]] = {
-    "postgres_password": _password,
-    "redis_password": _password,
-    "airflow_password": _password,
-    "airflow_jwt_secret": _key,
-    "airflow_secret_key": _key,
-    "airflow_fernet_key": _fernet_key,
-    "explore_key": _password,
-}
 
 
 def ensure_secrets(settings: Settings) -> dict[str, str]:

@@ -7,7 +7,6 @@ Storage Cheat Sheet); at each request one would cost more than the prediction.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -19,8 +18,6 @@ from sentinel_core.errors import SettingsError
 from sentinel_core.settings import Settings
 
 KEYS_FILE: Final = "api_keys.json"
-PREFIX: Final = "sml_"
-"""What every key begins with, so that a scanner finds one that was published by mistake."""
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -37,11 +34,6 @@ class ApiKey:
 def keys_file(settings: Settings) -> Path:
     """Return where the keys of this home lie."""
     return settings.home / KEYS_FILE
-
-
-def hash_of(key: str) -> str:
-    """Return what is kept of a key."""
-    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def given_keys(settings: Settings) -> list[ApiKey]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sentinel_core.stores.api_keys import hash_of
+from sentinel_core.stores.key_hash import hash_of
 from tests.cli.command import Sentinel
 
 

@@ -13,6 +13,7 @@ import yaml
 
 from sentinel_core.local.dotenv import API_KEY, API_KEYS, SECRETS
 from sentinel_core.local.environment import variable
+from sentinel_core.local.first_model import NAME as FIRST_MODEL
 from sentinel_core.local.migrations import NAME as MIGRATIONS
 from sentinel_core.local.paths import Layout
 from sentinel_core.local.processes import PROCESS, PROCESSES
@@ -22,7 +23,18 @@ from sentinel_core.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yaml"
-OFFICIAL = {"postgres", "redis"}
+BALANCER = "balancer"
+OFFICIAL = {"postgres", "redis", BALANCER}
+ONCE = {MIGRATIONS, FIRST_MODEL}
+NAME = {"serving": "api"}
+"""What is called otherwise here than in `sentinel status`."""
+HELD = {
+    *("SENTINEL_HOME", "SENTINEL_HOST", "DATABASE_URL", "REDIS_URL"),
+    *("SENTINEL_EMBEDDED_POSTGRES_PORT", "SENTINEL_EMBEDDED_REDIS_PORT", "SENTINEL_REDIS_APPENDFSYNC"),
+    *("SENTINEL_SERVING_PORT", "SENTINEL_MLFLOW_PORT", "SENTINEL_AIRFLOW_PORT", "SENTINEL_EXPLAINER_PORT"),
+    *("SENTINEL_API_KEY", "SENTINEL_REQUIRE_API_KEY", "SENTINEL_GIT_COMMIT"),
+}
+"""Settings that the file decides by itself, or that no container may have: where things lie and listen, the key."""
 
 
 @pytest.fixture(scope="module")
@@ -42,19 +54,22 @@ def test_it_follows_the_compose_specification() -> None:
 
 def test_every_process_of_make_up_is_a_service(services: dict[str, Any]) -> None:
     beside_airflow = {name for name, process in PROCESS.items() if process.runs_with_airflow is not False}
-    assert set(services) == beside_airflow | {MIGRATIONS}
+    assert set(services) == {NAME.get(name, name) for name in beside_airflow} | ONCE | {BALANCER}
 
 
 def test_each_service_runs_the_command_of_make_up(services: dict[str, Any], tmp_path: Path) -> None:
     layout = Layout.of(load_settings(None, home=tmp_path))
     supervised = configuration(layout, tmp_path / "supervisor.sock", PROCESSES)
-    for name in set(services) - OFFICIAL:
-        assert services[name]["command"] == ["run", name]
-        if name != MIGRATIONS:
+    for name in PROCESS:
+        if NAME.get(name, name) in set(services) - OFFICIAL:
+            assert services[NAME.get(name, name)]["command"] == ["run", name]
             assert re.search(rf"^command=\S+ -m sentinel_core\.cli run {name}$", supervised, re.MULTILINE)
+    for name in ONCE:
+        assert services[name]["command"][:2] == ["run", name]
+        assert services[name]["restart"].startswith("on-failure"), "what has succeeded is not started again"
 
 
-@pytest.mark.parametrize("dockerfile", sorted((ROOT / "deploy").glob("*Dockerfile")), ids=lambda path: path.name)
+@pytest.mark.parametrize("dockerfile", [ROOT / "Dockerfile", ROOT / "deploy" / "Dockerfile"], ids=str)
 def test_the_images_hand_the_command_to_sentinel(dockerfile: Path) -> None:
     entrypoints = {'ENTRYPOINT ["sentinel"]', 'ENTRYPOINT ["python", "-m", "sentinel_core.cli"]'}
     text = dockerfile.read_text(encoding="utf-8")
@@ -79,8 +94,8 @@ def test_no_secret_has_a_default() -> None:
 
 def test_the_service_knows_the_hash_of_a_key_and_nobody_the_key(services: dict[str, Any]) -> None:
     text = COMPOSE.read_text(encoding="utf-8")
-    assert services["serving"]["environment"]["SENTINEL_HOST"] == "0.0.0.0", "so that every request needs a key"  # noqa: S104
-    assert services["serving"]["environment"][API_KEYS].startswith(f"${{{API_KEYS}:?")
+    assert services["api"]["environment"]["SENTINEL_HOST"] == "0.0.0.0", "so that every request needs a key"  # noqa: S104
+    assert services["api"]["environment"][API_KEYS].startswith(f"${{{API_KEYS}:?")
     assert not re.search(rf"\$\{{{API_KEY}\b", text), "a key is for clients"
     for name, service in services.items():
         assert API_KEY not in service.get("environment", {}), name
@@ -94,18 +109,38 @@ def test_every_variable_is_one_that_somebody_reads(services: dict[str, Any]) -> 
         unknown = {
             key
             for key in services[name]["environment"]
-            if key not in ours and not key.startswith(("AIRFLOW__", "MLFLOW_"))
+            if key not in ours and not key.startswith(("AIRFLOW__", "MLFLOW_")) and key != "BENTOML_HOME"
         }
         assert not unknown, f"{name} is given {unknown}"
 
 
 def test_the_service_scales(services: dict[str, Any]) -> None:
-    assert "container_name" not in services["serving"]
-    assert services["serving"]["ports"] == ["127.0.0.1:8000-8015:8000"]
+    assert "container_name" not in services["api"]
+    assert "ports" not in services["api"], "two containers cannot have one port of this machine"
+    assert services["api"]["environment"]["BENTOML_HOME"].startswith("/tmp/"), "each replica counts for itself"  # noqa: S108
+    assert services[BALANCER]["ports"] == ["127.0.0.1:8000:8000"]
+
+
+def test_every_setting_reaches_the_containers(services: dict[str, Any]) -> None:
+    given = {key for service in services.values() for key in service.get("environment", {})}
+    missing = {variable(field) for field in Settings.model_fields} - given - HELD
+    assert not missing, f"{missing} in .env would change nothing in a container"
+
+
+def test_the_first_answer_comes_after_the_first_model(services: dict[str, Any]) -> None:
+    assert services["api"]["depends_on"][FIRST_MODEL] == {"condition": "service_completed_successfully"}
+    assert services[BALANCER]["depends_on"] == {"api": {"condition": "service_healthy"}}
+
+
+def test_the_image_of_the_service_says_whether_it_is_well_and_wants_a_key() -> None:
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert re.search(r"^HEALTHCHECK .*\n\s+CMD .*/health", text, re.MULTILINE)
+    assert "SENTINEL_HOST=0.0.0.0" in text, "so that every request needs a key"
+    assert 'CMD ["serve"]' in text.splitlines()
 
 
 def test_long_running_servers_have_a_health_check(services: dict[str, Any]) -> None:
-    for name in ("postgres", "redis", "mlflow", "airflow-api-server", "serving"):
+    for name in ("postgres", "redis", "mlflow", "airflow-api-server", "api", BALANCER):
         assert services[name]["healthcheck"]["test"]
 
 

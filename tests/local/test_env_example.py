@@ -8,7 +8,7 @@ from sentinel_core.settings import Settings
 
 NAMED_BY_EXAMPLE = (
     *("DATABASE_URL", "DB_HOST", "REDIS_URL", "REDIS_HOST", "MLFLOW_TRACKING_URI"),
-    "SENTINEL_EXPLAINER_URL",
+    *("SENTINEL_AIRFLOW_URL", "SENTINEL_EXPLAINER_URL"),
 )
 """Unset by default; the file shows what a value looks like."""
 

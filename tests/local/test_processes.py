@@ -74,5 +74,5 @@ def test_airflow_is_configured_by_variables_alone(embedded: Settings) -> None:
 
 
 def test_an_unknown_process_is_refused(embedded: Settings) -> None:
-    with pytest.raises(LocalError, match=r"expected one of postgres, redis, .* or migrations, got 'nginx'"):
+    with pytest.raises(LocalError, match=r"one of postgres, redis, .*, migrations or first-model, got 'nginx'"):
         run(embedded, "nginx")

@@ -10,7 +10,8 @@ import pytest
 
 from sentinel_core.errors import LocalError, SettingsError
 from sentinel_core.local.files import write_private
-from sentinel_core.local.secrets import GENERATORS, ensure_secrets
+from sentinel_core.local.generators import GENERATORS
+from sentinel_core.local.secrets import ensure_secrets
 from sentinel_core.settings import load_settings
 
 

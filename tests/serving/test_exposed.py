@@ -17,7 +17,8 @@ from sentinel_core.flows import silent
 from sentinel_core.flows.traffic import Sent, send
 from sentinel_core.local.api_keys import create_key, revoke_key
 from sentinel_core.local.demo import score_demo
-from sentinel_core.stores.api_keys import hash_of, kept_keys
+from sentinel_core.stores.api_keys import kept_keys
+from sentinel_core.stores.key_hash import hash_of
 from tests.conftest import Servers
 from tests.registry.bundles import tiny_bundle
 from tests.serving.conftest import VERSION, Service, payload, service_settings, serving, until

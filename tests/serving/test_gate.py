@@ -15,7 +15,8 @@ import pytest
 from sentinel_core.errors import SettingsError
 from sentinel_core.local.api_keys import create_key, revoke_key
 from sentinel_core.settings import Settings
-from sentinel_core.stores.api_keys import hash_of, keys_file
+from sentinel_core.stores.api_keys import keys_file
+from sentinel_core.stores.key_hash import hash_of
 from serving import api_keys
 from serving.api import make_app
 from serving.ledger import CALLS_MOST
