@@ -1,11 +1,14 @@
-"""Drift: the newest answers of the champion against its reference, judged, drawn and written down."""
+"""Drift: the newest answers of the champion against its reference, judged, drawn and written down.
+
+Evidently's verdict on the same window is stored beside ours (`flows.drift_evidently`).
+"""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +20,7 @@ from numpy.typing import NDArray
 from sentinel_core.errors import BundleError
 from sentinel_core.evaluation.costs import Costs
 from sentinel_core.flows import Progress, silent
+from sentinel_core.flows.drift_evidently import LEFT_OUT, EvidentlySays, ask_evidently, keep_newest
 from sentinel_core.flows.judging import judging
 from sentinel_core.monitoring.drift import DriftVerdict, judge_window
 from sentinel_core.monitoring.reference import Reference
@@ -44,6 +48,7 @@ MOST: Final = timedelta(hours=24)
 LEAST_REFERENCE: Final = 500
 _BUNDLES: Final = "monitoring"
 _REPORTS: Final = "drift"
+_FIGURES: Final = ("figures", "evidently_columns")
 _NO_COMPANY: Final = "its reference does not say which rows belong together: it was trained by an earlier release"
 
 
@@ -58,12 +63,17 @@ class Champion:
 
 
 @judging("the newest answers of the champion", "nothing was written down")
-def check_drift(settings: Settings, *, now: datetime, html: bool = True, progress: Progress = silent) -> dict[str, Any]:
+def check_drift(
+    settings: Settings, *, now: datetime, html: bool = True, evidently: bool = True, progress: Progress = silent
+) -> dict[str, Any]:
     """Judge the champion's answers of the last hour, or of up to a day until there are enough; append the report.
 
-    With `html`, Evidently draws window and reference as a page in SENTINEL_HOME/drift. Returns the report's row without
-    the figures. What cannot be judged is a report, too, which says why: no model in Production, no usable reference,
-    too few answers. Raises `StoreError` or `RegistryError` where PostgreSQL or MLflow is away: then nothing is written.
+    With `evidently`, Evidently's preset judges the same window; with `html` as well, Evidently draws window and
+    reference as a page in SENTINEL_HOME/drift. Where Evidently fails, the report says so and holds our verdict. Returns
+    the report's row without the figures.
+
+    What cannot be judged is a report, too, which says why: no model in Production, no usable reference, too few
+    answers. Raises `StoreError` or `RegistryError` where PostgreSQL or MLflow is away: then nothing is written.
     """
     engine = make_engine(settings)
     try:
@@ -100,11 +110,24 @@ def check_drift(settings: Settings, *, now: datetime, html: bool = True, progres
             rate=settings.drift_false_discovery_rate,
             seed=to_micros(now) % 2**32,
         )
-        path = _drawn(settings, champion, sample, now, progress) if html else None
-        report = _report(champion, window, sample, verdict, now, path)
+        says = EvidentlySays(LEFT_OUT)
+        if evidently:
+            page = settings.home / _REPORTS / f"{now:%Y%m%dT%H%M%SZ}-{champion.version}.html" if html else None
+            says = ask_evidently(
+                champion.sample,
+                champion.reference,
+                sample,
+                verdict,
+                leave_out=missing,
+                page=page,
+                progress=progress,
+            )
+            keep_newest(settings.home / _REPORTS, settings.drift_pages_kept)
+        report = replace(_report(champion, window, sample, verdict, now), **says.columns(settings.home))
         with connected(engine) as conn:
             number = record_report(conn, report)
         progress(f"{report.verdict}: {report.reason}")
+        progress(f"Evidently's preset: {says.text}")
         return _summary(report, number)
     finally:
         engine.dispose()
@@ -118,7 +141,7 @@ def read_reports(settings: Settings, *, limit: int = 100) -> list[dict[str, Any]
             rows = list_reports(conn, limit=limit)
     finally:
         engine.dispose()
-    return [{name: value for name, value in row.items() if name != "figures"} for row in rows]
+    return [{name: value for name, value in row.items() if name not in _FIGURES} for row in rows]
 
 
 def read_report(settings: Settings, number: int) -> dict[str, Any]:
@@ -249,22 +272,7 @@ def _numbered(ids: NDArray[Any]) -> NDArray[np.int64]:
     return numbers
 
 
-def _drawn(settings: Settings, champion: Champion, sample: Sample, now: datetime, progress: Progress) -> str:
-    from sentinel_core.reports.drift import write_page
-
-    progress("drawing the report")
-    path = settings.home / _REPORTS / f"{now:%Y%m%dT%H%M%SZ}-{champion.version}.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_page(champion.sample, sample, champion.reference.season_rows(sample, seed=0), path)
-    pages = sorted(path.parent.glob("*.html"))
-    for old in pages[: -settings.drift_pages_kept]:
-        old.unlink(missing_ok=True)
-    return str(path.relative_to(settings.home))
-
-
-def _report(
-    champion: Champion, window: Window, sample: Sample, verdict: DriftVerdict, now: datetime, path: str | None
-) -> DriftReport:
+def _report(champion: Champion, window: Window, sample: Sample, verdict: DriftVerdict, now: datetime) -> DriftReport:
     figures = verdict.to_dict()
     rejected = set(figures["rejected"])
     for figure in figures["figures"]:
@@ -288,7 +296,6 @@ def _report(
             "answers": window.counted,
             "volume": champion.reference.volume(sample),
         },
-        report_path=path,
     )
 
 
@@ -315,4 +322,7 @@ def _summary(report: DriftReport, number: int) -> dict[str, Any]:
         "reason": report.reason,
         "rejected": list(report.figures.get("rejected", ())),
         "report_path": report.report_path,
+        "evidently_verdict": report.evidently_verdict,
+        "evidently_share": report.evidently_share,
+        "evidently_reason": report.evidently_reason,
     }

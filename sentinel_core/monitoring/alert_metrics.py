@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from sentinel_core.monitoring.drift_reliability import EVIDENTLY_ERRS
+
 Unit = Literal["share", "times", "ms", "count", "score", "verdict"]
 FEW: Final = 100
 """Below so many observations a share or a percentile says nothing, unless a rule says otherwise."""
@@ -33,6 +35,7 @@ _SLOW: Final = "See what is slow (GET /health, sentinel logs serving), and wheth
 _ALERTS: Final = "Look at the flagged transactions and at drift; if the model is at fault: sentinel rollback."
 _LABELS: Final = "Look at the latest labels by source and at drift; if they are right, retrain or move the threshold."
 _WORLD: Final = "Look at the report of drift; if the change is real, see that labels come in, and retrain."
+_SECOND: Final = f"Compare with SentinelML's verdict (sentinel drift --list). {EVIDENTLY_ERRS}"
 _STORES: Final = "Redis is away or slow: see GET /health and sentinel logs redis."
 _CLIENTS: Final = "Look at which client sends the same transactions again."
 _SILENCE: Final = "See that clients reach the service (GET /health), and that the recorder runs."
@@ -58,6 +61,7 @@ METRICS: Final[Mapping[str, Metric]] = {
         Metric("live_f1", "F1 of the newest mature days", "share", _LABELS, "frauds", FEW),
         Metric("live_pr_auc", "PR-AUC of the newest mature days", "share", _LABELS, "frauds", FEW),
         Metric("drift", "Verdict of the newest check of drift", "verdict", _WORLD),
+        Metric("drift_evidently", "Verdict of Evidently's preset in the newest check of drift", "verdict", _SECOND),
         Metric("dead_letters", "Events that PostgreSQL refused", "count", _REFUSED),
     )
 }

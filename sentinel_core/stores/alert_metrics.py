@@ -30,7 +30,8 @@ _HOURS: Final = text(
 )
 _DRIFT: Final = text(
     """
-    SELECT model_version, verdict, severity, reason, sample_size, created_at FROM drift_reports
+    SELECT model_version, verdict, severity, reason, sample_size, created_at,
+           evidently_verdict, evidently_share, evidently_reason FROM drift_reports
     WHERE created_at <= :now ORDER BY created_at DESC, id DESC LIMIT 1
     """
 )
@@ -105,17 +106,21 @@ def _live(name: str, asked: Asked) -> Reading:
     return Reading(figure["value"] if figure else None, at, count, "" if figure else "it is undefined", facts)
 
 
-def _drift(asked: Asked) -> Reading:
+def _drift(column: str, asked: Asked) -> Reading:
+    """Read the newest check's verdict from a column: ours, or Evidently's, which a check may lack."""
     row = asked.conn.execute(_DRIFT, {"now": asked.now}).mappings().one_or_none()
     if row is None:
         return Reading(None, asked.now, why="drift was never checked")
     at: datetime = row["created_at"]
     if at <= asked.now - asked.window:
         return Reading(None, at, why=f"the newest check of drift is of {at:%Y-%m-%d %H:%M} UTC")
-    facts = {name: row[name] for name in ("verdict", "severity", "reason", "model_version", "sample_size")}
+    facts = {name: value for name, value in row.items() if name != "created_at"}
     if row["verdict"] not in _JUDGED:
         return Reading(None, at, why=f"the newest check of drift says {row['verdict']}: {row['reason']}", facts=facts)
-    return Reading(float(row["verdict"] == "drift"), at, facts={"drift": facts})
+    if row[column] is None:
+        why = row["evidently_reason"] or "an earlier release made it"
+        return Reading(None, at, why=f"the newest check of drift has no verdict of Evidently: {why}", facts=facts)
+    return Reading(float(row[column] == "drift"), at, facts={"drift": facts})
 
 
 def _dead_letters(asked: Asked) -> Reading:
@@ -134,7 +139,8 @@ READERS: Final[Mapping[str, Callable[[Asked], Reading]]] = {
     "predictions": _predictions,
     **{name: partial(_labelled, name) for name in ("precision", "recall", "f1")},
     **{f"live_{name}": partial(_live, COLUMN.get(name, name)) for name in ("precision", "recall", "f1", "pr_auc")},
-    "drift": _drift,
+    "drift": partial(_drift, "verdict"),
+    "drift_evidently": partial(_drift, "evidently_verdict"),
     "dead_letters": _dead_letters,
 }
 """How each metric of `monitoring.alert_metrics` is read."""

@@ -59,7 +59,11 @@ _BEFORE: Final = text(
 
 @dataclass(frozen=True, slots=True)
 class DriftReport:
-    """One check: the window (start, end] of one model's answers, the verdict and its figures."""
+    """One check: the window (start, end] of one model's answers, the verdict and its figures.
+
+    `evidently_…` is what Evidently's preset says of the same window: the share of columns that drift, and each column.
+    Where there is no such verdict, `evidently_reason` says why.
+    """
 
     model_version: str | None
     window_start: datetime
@@ -71,6 +75,10 @@ class DriftReport:
     severity: str | None = None
     figures: Mapping[str, Any] = field(default_factory=dict)
     report_path: str | None = None
+    evidently_verdict: Literal["drift", "no_drift"] | None = None
+    evidently_share: float | None = None
+    evidently_columns: Mapping[str, Any] | None = None
+    evidently_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,8 +206,16 @@ drift_reports: Final = Table(
     # One entry a feature: statistics, p-values, thresholds.
     details("figures"),
     Column("report_path", Text),
+    # What Evidently's preset says of the same window; without a verdict, evidently_reason says why.
+    Column("evidently_verdict", Text),
+    Column("evidently_share", Double),
+    # One entry a column: its test, value and threshold, and whether it drifts.
+    Column("evidently_columns", JSONB(none_as_null=True)),
+    Column("evidently_reason", Text),
     created_at(),
     one_of("verdict", "drift", "suspected", "no_drift", "not_enough_data", "not_judged"),
+    one_of("evidently_verdict", "drift", "no_drift"),
+    between("evidently_share", 0, 1),
     Index(None, "created_at"),
 )
 

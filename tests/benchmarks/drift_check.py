@@ -34,10 +34,11 @@ CURRENT_ROWS: Final = 10_000
 END: Final = datetime(2026, 6, 1, tzinfo=UTC)
 TRAINED: Final = END - timedelta(days=16)
 TIMES: Final = 3
+OPTIONS: Final = {"verdict_alone": ["--no-evidently"], "with_evidentlys_verdict": ["--no-html"], "with_the_page": []}
 
 
 def run_check() -> dict[str, Any]:
-    """Return seconds beyond imports and peak memory of a check, with and without Evidently's page, median of three."""
+    """Return seconds beyond imports and peak memory of a check, with and without Evidently, median of three."""
     with (
         tempfile.TemporaryDirectory(dir=Path.cwd()) as folder,
         running_servers(Path(folder), "fsync=off") as servers,
@@ -56,7 +57,7 @@ def run_check() -> dict[str, Any]:
         now = _prepare(settings, Path(folder))
         figures = {
             name: _median([_timed(Path(folder) / f"{name}{n}", environment, now, options) for n in range(TIMES)])
-            for name, options in {"verdict_alone": ["--no-html"], "with_the_page": []}.items()
+            for name, options in OPTIONS.items()
         }
     return {"seconds_are": "median of three processes, beyond imports, the bundle fetched from MLflow", **figures}
 
@@ -126,14 +127,15 @@ def _median(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 def main() -> None:
     """Check once, and print what it took."""
-    html = "--no-html" not in sys.argv
+    evidently = "--no-evidently" not in sys.argv
+    html = evidently and "--no-html" not in sys.argv
     begun = time.perf_counter()
     from sentinel_core.flows.drift import check_drift
 
-    _import(html)
+    _import(evidently)
     imported, cpu = time.perf_counter(), time.process_time()
     settings = load_settings(None)
-    done = check_drift(settings, now=datetime.fromisoformat(sys.argv[1]), html=html)
+    done = check_drift(settings, now=datetime.fromisoformat(sys.argv[1]), html=html, evidently=evidently)
     taken, worked = time.perf_counter() - imported, time.process_time() - cpu
     print(
         json.dumps(
@@ -143,6 +145,7 @@ def main() -> None:
                 "import_seconds": round(imported - begun, 2),
                 "peak_mb": _peak_mb(),
                 "verdict": done["verdict"],
+                "evidently_verdict": done["evidently_verdict"],
                 "rows": done["sample_size"],
                 "reference_rows": _reference_rows(settings, done["id"]),
             }
@@ -150,10 +153,10 @@ def main() -> None:
     )
 
 
-def _import(html: bool) -> None:
+def _import(evidently: bool) -> None:
     """Import what a check imports on its way: that is no part of its seconds."""
     names = ("orjson", "psycopg2", "pyarrow.parquet", "scipy.sparse.csgraph", "scipy.special")
-    for name in (*names, "evidently.metrics", "pandas") if html else names:
+    for name in (*names, "evidently.metrics", "pandas") if evidently else names:
         importlib.import_module(name)
 
 

@@ -16,7 +16,7 @@ from sentinel_core.stores.postgres import connected, make_engine, migrate
 from sentinel_core.stores.tables import APPEND_ONLY, transactions
 from tests.stores.makers import NOW
 
-HEAD = "0007"
+HEAD = "0008"
 ROW = {
     "transaction_id": "t",
     "user_id": "u",

@@ -164,7 +164,7 @@ class Operation:
         self._try(now, "risk", refresh)
 
     def _check_drift(self, now: datetime) -> None:
-        made = self._try(now, "drift", lambda: check_drift(self.settings, now=now, html=False))
+        made = self._try(now, "drift", lambda: check_drift(self.settings, now=now, evidently=False))
         if made is None:
             return
         before = self.verdicts[-1]["verdict"] if self.verdicts else None
