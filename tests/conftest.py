@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg2
 import pytest
@@ -19,6 +20,9 @@ from sentinel_core.local.ports import free_port
 from sentinel_core.local.postgres import USER, make_cluster, start_postgres
 from sentinel_core.local.redis import RedisServer, start_redis
 from sentinel_core.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from tests.serving.conftest import Service
 
 _TEMPLATE = "sentinel_template"
 
@@ -139,3 +143,12 @@ def mlflow_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URI of the session's MLflow server."""
     with running_mlflow(tmp_path_factory.mktemp("mlflow")) as uri:
         yield uri
+
+
+@pytest.fixture(scope="session")
+def service(servers: Servers, _template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The scoring service of the session: two workers, a recorder, the real stores and a tiny model."""
+    from tests.serving.conftest import tiny_service
+
+    with tiny_service(servers, _template, tmp_path_factory.mktemp("service")) as running:
+        yield running

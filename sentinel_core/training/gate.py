@@ -40,7 +40,7 @@ def error_rate(attempt: int) -> float:
 
 
 def profile_floors(profile: str, declared: Mapping[str, float]) -> Mapping[str, float]:
-    """Return the floors of a profile: those that its column map declared, or mission.md's for generated data."""
+    """Return the floors of a profile: those that its column map declared, or `SYNTHETIC_FLOORS` for generated data."""
     return declared or (SYNTHETIC_FLOORS if profile == "synthetic" else {})
 
 

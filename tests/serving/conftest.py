@@ -15,7 +15,6 @@ from typing import Any
 
 import httpx
 import psutil
-import pytest
 from sqlalchemy import Engine
 
 from sentinel_core.local.environment import QUIET, settings_environment
@@ -143,13 +142,12 @@ def service_settings(servers: Servers, template: str, home: Path, **overrides: A
     servers.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.fixture(scope="session")
-def service(servers: Servers, _template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The service of the session, with a model given as a directory."""
-    home = tmp_path_factory.mktemp("service")
+@contextmanager
+def tiny_service(servers: Servers, template: str, home: Path) -> Iterator[Service]:
+    """Run the service with a model given as a directory, until the end of the block."""
     tiny_bundle(home / "bundle", model_version=VERSION, weights={"amount_log": 0.8, "user_txn_count_1h": 0.05})
     with (
-        service_settings(servers, _template, home, bundle=home / "bundle", max_body_bytes=200_000) as settings,
+        service_settings(servers, template, home, bundle=home / "bundle", max_body_bytes=200_000) as settings,
         serving(settings, workers=2) as running,
     ):
         yield running
