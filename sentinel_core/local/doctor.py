@@ -73,9 +73,7 @@ def check_python() -> Check:
     found = f"Python {platform.python_version()} at {sys.executable}"
     if (3, 11) <= sys.version_info[:2] <= (3, 13):
         return Check("python", "ok", found)
-    return Check(
-        "python", "fail", f"expected Python 3.11, 3.12 or 3.13, found {found}", "make clean, then make up"
-    )
+    return Check("python", "fail", f"expected Python 3.11, 3.12 or 3.13, found {found}", "make clean, then make up")
 
 
 def check_alert_rules(settings: Settings) -> Check:
