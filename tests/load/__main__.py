@@ -99,7 +99,8 @@ def _verdict(profile: Profile, figures: dict[str, Any]) -> int:
     whole = figures["all"]
     print(
         f"{profile.name}: {whole['requests']:,} requests, {whole['requests_per_s']:g} a second, "
-        f"p50 {whole['p50_ms']:g} ms, p99 {whole['p99_ms']:g} ms, {whole['failures']} failed; "
+        f"p50 {whole['p50_ms']:g} ms, p99 {whole['p99_ms']:g} ms, {whole['failures']} failed, "
+        f"{figures['degraded']:,} of {figures['predictions']:,} predictions degraded; "
         f"Locust took {figures['generator_cores']:g} of a core. Report: {FOLDER / f'{profile.name}.html'}"
     )
     for error in figures["errors"][:10]:

@@ -17,12 +17,17 @@ DEFAULT_MIX: Final[dict[str, float]] = {"returning": 80, "card_testing": 9, "bat
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The bounds of a run; `rate_share` is the least share of the profile's rate that must be reached."""
+    """The bounds of a run.
+
+    `rate_share` is the least share of the profile's rate that must be reached, `degraded_share` the largest share of
+    the predictions that may be degraded: scored without histories, because Redis did not answer in time.
+    """
 
     p50_ms: float
     p99_ms: float
     failures: int
     rate_share: float
+    degraded_share: float = 0.01
     p99_ms_by_name: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -68,8 +73,8 @@ def read_profiles(file: Path = FILE) -> dict[str, Profile]:
 def judge(profile: Profile, figures: Mapping[str, Any]) -> list[str]:
     """Return what missed the profile's budget, a phrase for each figure; empty where all is well.
 
-    `figures` is what locustfile.py writes: `all` and `by_name`, each with requests, failures, requests_per_s, p50_ms
-    and p99_ms.
+    `figures` is what locustfile.py writes: `predictions`, `degraded`, and `all` and `by_name`, each with requests,
+    failures, requests_per_s, p50_ms and p99_ms.
     """
     budget, whole = profile.budget, figures["all"]
     if not whole["requests"]:
@@ -82,6 +87,8 @@ def judge(profile: Profile, figures: Mapping[str, Any]) -> list[str]:
     least = budget.rate_share * profile.rate
     if whole["requests_per_s"] < least:
         missed.append(f"requests_per_s {whole['requests_per_s']:g} < {least:g}")
+    if figures["degraded"] > budget.degraded_share * figures["predictions"]:
+        missed.append(f"degraded {figures['degraded']} of {figures['predictions']} > {budget.degraded_share:.0%}")
     for name, bound in budget.p99_ms_by_name.items():
         found = figures["by_name"].get(name)
         if found is None:

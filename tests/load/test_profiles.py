@@ -25,7 +25,8 @@ BUDGET = "budget = { p50_ms = 1, p99_ms = 1, failures = 0, rate_share = 1 }"
 
 def _figures(**changed: Any) -> dict[str, Any]:
     whole = {"requests": 30_000, "failures": 0, "requests_per_s": 500.0, "p50_ms": 3.0, "p99_ms": 20.0}
-    return {"all": whole | changed, "by_name": {"batch": {**whole, "p99_ms": 80.0}}}
+    counted = {"predictions": 40_000, "degraded": changed.pop("degraded", 0)}
+    return {**counted, "all": whole | changed, "by_name": {"batch": {**whole, "p99_ms": 80.0}}}
 
 
 def test_the_bar_of_the_project_is_the_default_profile() -> None:
@@ -44,6 +45,7 @@ def test_figures_within_the_budget_miss_nothing() -> None:
         ({"p99_ms": 63.0}, ["p99_ms 63 > 50"]),
         ({"failures": 2, "p50_ms": 16.0}, ["p50_ms 16 > 15", "failures 2 > 0"]),
         ({"requests_per_s": 431.0}, ["requests_per_s 431 < 490"]),
+        ({"degraded": 401}, ["degraded 401 of 40000 > 1%"]),
         ({"requests": 0}, ["no request was answered"]),
     ],
 )
