@@ -1,6 +1,6 @@
 # Everything a newcomer needs. Each target makes .venv itself, from the lock.
 .DEFAULT_GOAL := help
-.PHONY: help up down test check bench chaos clean env lock spark test-spark
+.PHONY: help up down test check bench results load chaos clean env lock spark test-spark
 
 PYTHON ?= python3
 VENV   := .venv
@@ -38,8 +38,14 @@ check: $(STAMP)  ## ruff, mypy, import layers
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-bench: $(STAMP)  ## measure speed, memory and quality; JSON in .bench/
+bench: $(STAMP)  ## measure speed, memory and quality; docs/results.md shows it
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+results: $(STAMP) ## write docs/results.md and docs/capacity.md from docs/results/*.json; nothing is measured
+	@$(BIN)/python -m tests.benchmarks.results
+
+load: $(STAMP)   ## Locust against the running service: its page, or PROFILE=steady500 headless with a budget
+	@$(BIN)/python -m tests.load $(if $(PROFILE),--profile $(PROFILE)) $(ARGS)
 
 chaos: $(STAMP)  ## the long form of the fault tests
 	@$(BIN)/python -m pytest -m chaos $(ARGS)

@@ -8,19 +8,24 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import random
 import secrets
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import numpy as np
 
+from tests.load.traffic import batch, some_cardholder
+
 USERS: Final = 1000
 WARM_UP_SHARE: Final = 0.2
+BODIES: Final = ("transaction", "batch", "retry", "card", "cards", "frame", "row")
 
 
 def drive(
@@ -37,7 +42,11 @@ def drive(
 
 
 def bodies(kind: str, users: int, mark: str = "") -> Iterator[bytes]:
-    """Yield request bodies: `transaction`, `batch` of 100, `retry` (one transaction again and again) or `frame`."""
+    """Yield request bodies: `transaction`, `batch` of 100, `retry` (one transaction again and again) or `frame`.
+
+    `card` and `cards` (100 of them) have every field filled, as the load test sends them.
+    """
+    rng = random.Random(secrets.randbits(32))
     run = secrets.token_hex(4)
     mark = mark or run
     for number in count():
@@ -45,6 +54,10 @@ def bodies(kind: str, users: int, mark: str = "") -> Iterator[bytes]:
             yield _json(
                 {"transactions": [_transaction(run, mark, 100 * number + place, users) for place in range(100)]}
             )
+        elif kind == "card":
+            yield _json(some_cardholder(rng).purchase(datetime.now(UTC), rng))
+        elif kind == "cards":
+            yield _json({"transactions": batch(datetime.now(UTC), rng, 100)})
         elif kind == "frame":
             yield _json({"dataframe_split": {"columns": [f"f{n}" for n in range(37)], "data": [[0.1] * 37]}})
         elif kind == "row":
@@ -119,7 +132,7 @@ if __name__ == "__main__":
     parser.add_argument("path")
     parser.add_argument("--clients", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--body", default="transaction", choices=("transaction", "batch", "retry", "frame", "row"))
+    parser.add_argument("--body", default="transaction", choices=BODIES)
     parser.add_argument("--users", type=int, default=USERS)
     parser.add_argument("--mark", default="")
     print(json.dumps(asyncio.run(_main(parser.parse_args()))))
