@@ -105,8 +105,8 @@ class TrainingPipeline:
                 else:
                     outcome = self._register(settings, comparison, training, step, repeated)
             folder = Path(comparison["best"]["folder"])
-            paths = {} if output is None else artifacts.publish(output, folder, outcome)
             metrics = artifacts.metrics_of(folder)
+            paths = {} if output is None else artifacts.publish(output, folder, outcome)
         return {**outcome, "metrics": metrics, "paths": paths, "seconds": step.seconds}
 
     def _output_folder(self) -> Any:
