@@ -60,6 +60,10 @@ class TrainingError(SentinelError):
     """A model cannot be trained from what was given."""
 
 
+class ExperimentError(SentinelError):
+    """A comparison of two models on shared traffic cannot be set up, or was given what it cannot count."""
+
+
 class EngineError(SentinelError):
     """What a distributed engine needs is missing, or the engine does not run."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sentinel_core.cli.output import print_json, print_table, reporting, split_names
+from sentinel_core.cli.training_lines import training_lines
 from sentinel_core.errors import DataError, RegistryError
 from sentinel_core.settings import load_settings
 
@@ -41,6 +42,16 @@ def train(  # noqa: PLR0913 (an option each)
     ] = None,
     model: Annotated[list[str] | None, typer.Option("--models", help="Candidates, all by default.")] = None,
     fraud_rate: Annotated[float, typer.Option(help="Share of fraud among generated transactions.")] = 0.02,
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Also write model, metrics, importances and report into this folder.")
+    ] = None,
+    mlflow: Annotated[
+        bool,
+        typer.Option(
+            "--mlflow/--no-mlflow",
+            help="Register and promote the best model; or train without any server, into --output-dir.",
+        ),
+    ] = True,
     seed: Annotated[int, typer.Option(help="Of the generator and of the models.")] = 0,
     search: Annotated[bool, typer.Option(help="Search the models' settings, or train with the defaults.")] = True,
     repeat_attempt: Annotated[
@@ -48,13 +59,21 @@ def train(  # noqa: PLR0913 (an option each)
     ] = False,
     json: Json = False,
 ) -> None:
-    """Train the candidates, compare them, register the best and promote it if it passes its floors."""
+    """Train the candidates, compare them, register the best and promote it if it passes its floors.
+
+    With --no-mlflow no server is needed: the best model goes into --output-dir (artifacts), and nothing is registered.
+    """
     chosen = [name for name, given in (("--data", data), ("--rows", rows), ("--from-database", from_database)) if given]
     if len(chosen) > 1 or (columns and not data):
         raise DataError(
             "expected one of --data FILE [--columns MAP], --rows N and --from-database, "
             f"got {' and '.join(chosen) or '--columns alone'}.",
             remedy="Name one source.",
+        )
+    if from_database and not mlflow:
+        raise DataError(
+            "expected --data FILE or --rows N with --no-mlflow, got --from-database: it needs PostgreSQL.",
+            remedy="Train on a file, or leave --no-mlflow out.",
         )
     from sentinel_core.flows.ingest import Request
     from sentinel_core.flows.pipeline import TrainingPipeline
@@ -72,7 +91,13 @@ def train(  # noqa: PLR0913 (an option each)
     )
     settings = load_settings()
     with reporting() as reporter, reporter.step(f"Training on {_named(request)}") as tell:
-        pipeline = TrainingPipeline(settings, active=lambda: active_trainings(settings), progress=tell)
+        pipeline = TrainingPipeline(
+            settings,
+            output_dir=output_dir,
+            use_mlflow=mlflow,
+            active=lambda: active_trainings(settings),
+            progress=tell,
+        )
         outcome = pipeline.run_on(request, models=split_names(model), searched=search, repeated=repeat_attempt)
     if json:
         print_json(outcome)
@@ -143,17 +168,19 @@ def _show_move(moved: dict[str, Any], json: bool) -> None:
 
 
 def _show_training(outcome: dict[str, Any]) -> None:
-    from sentinel_core.training.verdict import Verdict
-
     rows = []
     for row in outcome["table"]:
         best = "→" if row["model"] == outcome["model"] else ""
         rows.append((best, row["model"], *(f"{row[metric]:.4f}" for metric in _METRICS), f"{row['seconds']:.0f}"))
     print_table(("", "model", *_METRICS, "seconds"), rows)
     typer.echo("")
-    typer.echo(Verdict.from_dict(outcome["verdict"]).table())
-    stage = "Production" if outcome["promoted"] else "Staging"
-    typer.echo(f"\n{outcome['version']} ({outcome['model']}) is in {stage}.\nMLflow: {outcome['mlflow_url']}")
+    if outcome["verdict"] is not None:
+        from sentinel_core.training.verdict import Verdict
+
+        typer.echo(Verdict.from_dict(outcome["verdict"]).table())
+        typer.echo("")
+    for line in training_lines(outcome):
+        typer.echo(line)
 
 
 def _named(request: Request) -> str:

@@ -25,9 +25,10 @@ def compare(
     """Compare what `train_candidate` returned; return {"run", "best", "table", "mlflow_url"}.
 
     `best` is the reference of the candidate with the highest PR-AUC on the calibration part, which lies before the test
-    in time; `table` holds a row a candidate with the six metrics on the test part, also logged as comparison.csv.
+    in time; `table` holds a row a candidate with the six metrics on the test part, also logged as comparison.csv where
+    the training is tracked by MLflow.
     """
-    run = str(candidates[0]["run"])
+    run = candidates[0]["run"]
     with step_of(settings, run):
         facts = [read_facts(candidate["folder"]) for candidate in candidates]
         part, metric = CHOSEN_BY
@@ -37,8 +38,9 @@ def compare(
         for row in table:
             progress(" ".join([row["model"], *(f"{name} {row[name]:.4f}" for name in METRICS)]))
         progress(f"{best['model']} has the highest {metric} on the part {part}")
-        _log(settings, run, table)
-        url = run_url(settings, run)
+        if run is not None:
+            _log(settings, run, table)
+        url = None if run is None else run_url(settings, run)
     return {"run": run, "best": dict(best), "table": table, "mlflow_url": url}
 
 

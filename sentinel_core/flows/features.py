@@ -71,11 +71,12 @@ class FeatureSet:
 
 
 def build_features(
-    settings: Settings, snapshot: str, *, models: Sequence[str], progress: Progress = silent
+    settings: Settings, snapshot: str, *, models: Sequence[str], tracked: bool = True, progress: Progress = silent
 ) -> list[dict[str, Any]]:
     """Build the vectors of a snapshot for training and return a job for each model: {"features", "model", "run"}.
 
-    `run` is the pipeline's run in MLflow, opened here: training begins. Raises `TrainingError` for an unknown model,
+    `run` is the pipeline's run in MLflow, opened here: training begins. It is None where the training is not `tracked`:
+    then no later step needs MLflow. Raises `TrainingError` for an unknown model,
     and for a snapshot without labels or with labels of one kind only.
     """
     from sentinel_core.flows.runs import open_pipeline_run
@@ -96,7 +97,7 @@ def build_features(
         "source": manifest["source"]["kind"],
         "features": identity,
     }
-    run = open_pipeline_run(settings, f"training on {manifest['profile']}", tags)
+    run = open_pipeline_run(settings, f"training on {manifest['profile']}", tags) if tracked else None
     return [{"features": identity, "model": name, "run": run} for name in models]
 
 

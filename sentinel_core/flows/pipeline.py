@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
-from sentinel_core.flows import Progress, silent
+from sentinel_core.flows import Progress, artifacts, silent
 from sentinel_core.flows.evaluate import compare
 from sentinel_core.flows.features import build_features
 from sentinel_core.flows.ingest import Request, make_snapshot
+from sentinel_core.flows.job import TrainingJob
 from sentinel_core.flows.package import build_bento
 from sentinel_core.flows.promote import promote_if_good
 from sentinel_core.flows.register import register_best
 from sentinel_core.flows.train import train_candidate
-from sentinel_core.flows.trainings import ActiveRuns, holding_training
+from sentinel_core.flows.trainings import ActiveRuns, Held, holding_training
 from sentinel_core.flows.validate import validate_snapshot
-from sentinel_core.settings import Settings
+from sentinel_core.settings import Settings, load_settings
 from sentinel_core.training.candidates import CANDIDATES
 
 MODELS: Final = tuple(CANDIDATES)
@@ -28,22 +31,32 @@ def _utc_now() -> datetime:
 
 
 class TrainingPipeline:
-    """Trains, compares, registers, promotes and packages; PostgreSQL and MLflow must be there.
+    """Trains and compares models; with MLflow it also registers, promotes and packages the best one.
 
-    One training at a time: `active` counts the DAG's runs in Airflow, where it can be asked (`flows.trainings`).
+    With `use_mlflow`, PostgreSQL and MLflow must be there, as the settings name them. Without it no server and nothing
+    in SENTINEL_HOME is needed: all that is made meanwhile lies in a hidden folder of `output_dir`.
 
-    >>> TrainingPipeline(settings).run(n_samples=100_000, model_type="random_forest")  # doctest: +SKIP
+    `output_dir` gets the best model, its metrics, importances and report (`flows.artifacts`); without one they are in
+    MLflow alone, and without MLflow in `artifacts`. `settings` are by default those of the environment and .env.
+    One training at a time is run with MLflow: `active` counts the DAG's runs in Airflow, where it can be asked.
+
+    >>> pipeline = TrainingPipeline(output_dir="artifacts", use_mlflow=False)
+    >>> pipeline.run(n_samples=100_000, model_type="random_forest")["metrics"]["test"]["pr_auc"]  # doctest: +SKIP
     """
 
     def __init__(
         self,
-        settings: Settings,
+        settings: Settings | None = None,
         *,
+        output_dir: Path | str | None = None,
+        use_mlflow: bool = True,
         clock: Callable[[], datetime] = _utc_now,
         active: ActiveRuns | None = None,
         progress: Progress = silent,
     ) -> None:
-        self._settings = settings
+        self._given = settings
+        self._output = output_dir if output_dir is not None or use_mlflow else artifacts.DEFAULT
+        self._use_mlflow = use_mlflow
         self._active = active
         self._clock = clock
         self._progress = progress
@@ -75,30 +88,91 @@ class TrainingPipeline:
         """Train one or several models on what `request` names; `run` names the training, by its time without one.
 
         `hyperparams` replace defaults of the model; for several models they are given by the model's name. Where none
-        are given, settings are searched inside the train part. `repeated` is as for `judge_version`. Returns what
-        `promote_if_good` does, with the Bento's tag and the seconds of each step. Raises what the steps raise.
+        are given, settings are searched inside the train part. `repeated` is as for `judge_version`.
+
+        Returns what `promote_if_good` does, with the Bento's tag, `model_version`, its `stage`, `metrics` by part, the
+        `paths` of what lies in `output_dir`, and the seconds of each step. Without MLflow there is no version, stage,
+        verdict and tag: they are None. Raises `DataError` for a source that cannot be read or an `output_dir` that
+        cannot be written, `TrainingError` for a model, hyperparameter or too few rows, and what the steps raise.
         """
-        names = [models] if isinstance(models, str) else list(models or MODELS)
-        by_model = {names[0]: hyperparams or {}} if len(names) == 1 else dict(hyperparams or {})
-        settings, now, tell = self._settings, self._clock, self._progress
+        job = TrainingJob.of(request, models or MODELS, hyperparams, searched)
         step = _Stopwatch()
-        run = run or f"process__{now().isoformat()}"
-        with holding_training(settings, request, run=run, clock=now, active=self._active) as training:
-            snapshot = step("ingest", make_snapshot, settings, request, now=now(), progress=tell)
+        with self._output_folder() as output, self._settings(output) as settings:
+            with self._taking_turns(settings, request, run) as training:
+                comparison = self._compare(settings, job, training, step)
+                if training is None:
+                    outcome = _unregistered(comparison)
+                else:
+                    outcome = self._register(settings, comparison, training, step, repeated)
+            folder = Path(comparison["best"]["folder"])
+            metrics = artifacts.metrics_of(folder)
+            paths = {} if output is None else artifacts.publish(output, folder, outcome)
+        return {**outcome, "metrics": metrics, "paths": paths, "seconds": step.seconds}
+
+    def _output_folder(self) -> Any:
+        return nullcontext() if self._output is None else artifacts.opened(self._output)
+
+    @contextmanager
+    def _settings(self, output: Path | None) -> Iterator[Settings]:
+        """Yield the settings; without MLflow their home is a folder that is gone afterwards."""
+        settings = self._given or load_settings()
+        if self._use_mlflow or output is None:
+            yield settings
+            return
+        with artifacts.scratch(output) as home:
+            yield settings.model_copy(update={"home": home})
+
+    def _taking_turns(self, settings: Settings, request: Request, run: str | None) -> Any:
+        if not self._use_mlflow:
+            return nullcontext()
+        run = run or f"process__{self._clock().isoformat()}"
+        return holding_training(settings, request, run=run, clock=self._clock, active=self._active)
+
+    def _compare(self, settings: Settings, job: TrainingJob, training: Held | None, step: _Stopwatch) -> dict[str, Any]:
+        now, tell = self._clock, self._progress
+        snapshot = step("ingest", make_snapshot, settings, job.request, now=now(), progress=tell)
+        if training is not None:
             training.stands_on(snapshot, now())
-            step("validate", validate_snapshot, settings, snapshot, progress=tell)
-            jobs = step("features", build_features, settings, snapshot, models=names, progress=tell)
-            candidates = []
-            for job in jobs:
-                how = {"seed": request.seed, "hyperparameters": by_model.get(job["model"]), "searched": searched}
-                name = f"train {job['model']}"
-                candidates.append(step(name, train_candidate, settings, job, **how, now=now(), progress=tell))
-            comparison = step("evaluate", compare, settings, candidates, progress=tell)
-            registered = step("register", register_best, settings, comparison, now=now(), progress=tell)
-            judged = step("promote", promote_if_good, settings, registered, repeated=repeated, now=now(), progress=tell)
-            training.judged = judged
-            packaged = step("package", build_bento, settings, judged, progress=tell)
-        return {**judged, "tag": packaged["tag"], "seconds": step.seconds}
+        step("validate", validate_snapshot, settings, snapshot, progress=tell)
+        names, tracked = list(job.hyperparams), training is not None
+        tasks = step("features", build_features, settings, snapshot, models=names, tracked=tracked, progress=tell)
+        candidates = []
+        for task in tasks:
+            given = job.hyperparams[task["model"]]
+            how = {"seed": job.request.seed, "hyperparameters": given, "searched": job.searched}
+            name = f"train {task['model']}"
+            candidates.append(step(name, train_candidate, settings, task, **how, now=now(), progress=tell))
+        compared: dict[str, Any] = step("evaluate", compare, settings, candidates, progress=tell)
+        return compared
+
+    def _register(
+        self,
+        settings: Settings,
+        comparison: Mapping[str, Any],
+        training: Held,
+        step: _Stopwatch,
+        repeated: bool,
+    ) -> dict[str, Any]:
+        now, tell = self._clock, self._progress
+        registered = step("register", register_best, settings, comparison, now=now(), progress=tell)
+        judged = step("promote", promote_if_good, settings, registered, repeated=repeated, now=now(), progress=tell)
+        training.judged = judged
+        packaged = step("package", build_bento, settings, judged, progress=tell)
+        stage = "Production" if judged["promoted"] else "Staging"
+        return {**judged, "tag": packaged["tag"], "model_version": judged["version"], "stage": stage}
+
+
+def _unregistered(comparison: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the outcome of a training that MLflow does not know, in the form of `promote_if_good`."""
+    best = comparison["best"]
+    unknown = ("version", "number", "verdict", "run_id", "mlflow_url", "tag", "model_version", "stage", "bundle")
+    return {
+        **dict.fromkeys(unknown),
+        "model": best["model"],
+        "promoted": False,
+        "snapshot": str(best["features"]).partition("-")[0],
+        "table": comparison["table"],
+    }
 
 
 class _Stopwatch:

@@ -6,13 +6,14 @@ In Airflow each step is a process of its own; the run's id travels with the refe
 from __future__ import annotations
 
 import subprocess
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from sentinel_core.registry.rest import MlflowRegistry
-from sentinel_core.registry.tracking import client, experiment_id
+from sentinel_core.registry.tracking import client, experiment_id, mlflow_run
 from sentinel_core.settings import Settings
 
 CHECKOUT: Final = Path(__file__).parents[2]
@@ -36,15 +37,25 @@ def close_pipeline_run(settings: Settings, run_id: str, status: str = "FINISHED"
 
 
 @contextmanager
-def step_of(settings: Settings, run_id: str) -> Iterator[None]:
-    """Mark the run of the pipeline FAILED where the body raises; the error passes."""
+def step_of(settings: Settings, run_id: str | None) -> Iterator[None]:
+    """Mark the run of the pipeline FAILED where the body raises; the error passes. Without a run nothing is marked."""
     done = False
     try:
         yield
         done = True
     finally:
-        if not done:
+        if run_id is not None and not done:
             close_pipeline_run(settings, run_id, "FAILED")
+
+
+@contextmanager
+def candidate_run(settings: Settings, name: str, *, parent: str | None, tags: Mapping[str, str]) -> Iterator[str]:
+    """Open a candidate's run, nested in the pipeline's, and yield its id; without MLflow an id that names no run."""
+    if parent is None:
+        yield uuid.uuid4().hex
+        return
+    with mlflow_run(settings, name, parent=parent, tags=tags) as run_id:
+        yield run_id
 
 
 def run_url(settings: Settings, run_id: str) -> str:

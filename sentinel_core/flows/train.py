@@ -15,8 +15,9 @@ from sentinel_core.flows import Progress, silent
 from sentinel_core.flows.bundling import write_bundle, write_report
 from sentinel_core.flows.features import FeatureSet, load_feature_set
 from sentinel_core.flows.findings import find
-from sentinel_core.flows.runs import git_commit, run_url, step_of
-from sentinel_core.registry.tracking import log_bundle, log_facts, log_files, mlflow_run
+from sentinel_core.flows.runs import candidate_run, git_commit, run_url, step_of
+from sentinel_core.registry.files import read_manifest
+from sentinel_core.registry.tracking import log_bundle, log_facts, log_files
 from sentinel_core.schema import MICROS_PER_SECOND, to_micros
 from sentinel_core.settings import Settings
 from sentinel_core.training.data import TrainingData
@@ -43,14 +44,14 @@ def train_candidate(
     """Train the candidate of a job {"features", "model", "run"}; return the job with {"run_id", "mlflow_url", …}.
 
     Its settings are searched where none are given. Bundle, report and facts lie in SENTINEL_HOME/candidates/<run_id>,
-    and are logged in a run of MLflow nested in the pipeline's. Raises `TrainingError` where the data cannot carry the
-    model.
+    and are logged in a run of MLflow nested in the pipeline's; where the job has no run, nothing is logged. Raises
+    `TrainingError` where the data cannot carry the model.
     """
     name, commit = str(job["model"]), git_commit(settings)
     features = load_feature_set(settings, job["features"])
     with (
         step_of(settings, job["run"]),
-        mlflow_run(settings, name, parent=job["run"], tags=_tags(features, name, commit)) as run_id,
+        candidate_run(settings, name, parent=job["run"], tags=_tags(features, name, commit)) as run_id,
     ):
         data = training_data(settings, features)
         trained = fit(
@@ -64,28 +65,30 @@ def train_candidate(
         folder = settings.home / "candidates" / run_id
         findings = find(data, trained)
         manifest = write_bundle(folder / BUNDLE, settings, features, trained, findings, commit=commit, now=now)
-        write_report(folder / REPORT, manifest.model_copy(update={"run_id": run_id}), findings)
-        facts = _facts(trained)
-        (folder / FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-        progress(f"{name}: logging in MLflow")
-        log_facts(
-            settings,
-            run_id,
-            params={**trained.hyperparameters, "model": name, "seed": seed, "rows": trained.rows, **_log(features)},
-            metrics=_metrics(trained),
-            tags={"bundle_hash": manifest.bundle_hash, **({"search": trained.search.note} if trained.search else {})},
-        )
-        log_files(settings, run_id, folder / REPORT)
-        model_uri = log_bundle(settings, run_id, folder / BUNDLE)
-        url = run_url(settings, run_id)
-    return {
-        **job,
-        "run_id": run_id,
-        "model_uri": model_uri,
-        "bundle_hash": manifest.bundle_hash,
-        "folder": str(folder),
-        "mlflow_url": url,
-    }
+        logged = {"run_id": None if job["run"] is None else run_id, "model_uri": None, "mlflow_url": None}
+        write_report(folder / REPORT, manifest.model_copy(update={"run_id": logged["run_id"] or ""}), findings)
+        (folder / FACTS).write_text(json.dumps(_facts(trained), indent=1) + "\n", encoding="utf-8")
+        if job["run"] is not None:
+            progress(f"{name}: logging in MLflow")
+            logged |= _log(settings, run_id, folder, features, trained)
+    return {**job, **logged, "bundle_hash": manifest.bundle_hash, "folder": str(folder)}
+
+
+def _log(
+    settings: Settings, run_id: str, folder: Path, features: FeatureSet, trained: TrainedCandidate
+) -> dict[str, str]:
+    """Log parameters, metrics, report and bundle with a run; return where MLflow has the model and the run."""
+    used, vectors = {**trained.hyperparameters, "model": trained.algorithm}, _vectors(features)
+    search = {"search": trained.search.note} if trained.search else {}
+    log_facts(
+        settings,
+        run_id,
+        params={**used, "seed": trained.seed, "rows": trained.rows, **vectors},
+        metrics=_metrics(trained),
+        tags={"bundle_hash": read_manifest(folder / BUNDLE).bundle_hash, **search},
+    )
+    log_files(settings, run_id, folder / REPORT)
+    return {"model_uri": log_bundle(settings, run_id, folder / BUNDLE), "mlflow_url": run_url(settings, run_id)}
 
 
 def training_data(settings: Settings, features: FeatureSet) -> TrainingData:
@@ -128,7 +131,7 @@ def read_facts(folder: str) -> dict[str, Any]:
     return facts
 
 
-def _log(features: FeatureSet) -> dict[str, Any]:
+def _vectors(features: FeatureSet) -> dict[str, Any]:
     """Say how many vectors were logged, and how many features of these were computed again."""
     taken = features.logged
     return {} if taken is None else {"logged_rows": taken.rows, "recomputed_features": len(taken.recomputed)}

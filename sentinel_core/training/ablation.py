@@ -19,7 +19,7 @@ from sentinel_core.errors import TrainingError
 from sentinel_core.evaluation.judge import Interval
 from sentinel_core.evaluation.paired import UserDraws, paired_difference
 from sentinel_core.features.encoding import fit_encoder
-from sentinel_core.training.candidates import candidate
+from sentinel_core.training.candidates import CATEGORIES, SCALING, candidate
 from sentinel_core.training.data import Rows, TrainingData
 from sentinel_core.training.folds import Fold, forward_folds
 from sentinel_core.training.sampling import thin_legitimate, whole_users
@@ -144,18 +144,19 @@ class _Inputs:
     ) -> Callable[[frozenset[str]], NDArray[np.float64]]:
         """Encode the rows of a fold; what is returned fits the model on columns and scores the judged rows."""
         data, chosen = self._data, candidate(MODEL)
+        hyperparameters = chosen.hyperparameters(SMALLER)
         train, _ = thin_legitimate(fold.train, data.fraud_at(fold.train), train_rows, seed)
         noise = np.random.default_rng(seed).normal(size=len(data.time)).astype(np.float32)
         encoder = fit_encoder(
             self._names,
             _with(data.values_at(train), noise[train]),
             data.categories_at(train),
-            category_kind=chosen.category_kind,
-            scaling=chosen.scaling,
+            category_kind=hyperparameters[CATEGORIES],
+            scaling=hyperparameters[SCALING],
         )
         learned = encoder.transform(_with(data.values_at(train), noise[train]), data.categories_at(train))
         asked = encoder.transform(_with(data.values_at(judged), noise[judged]), data.categories_at(judged))
-        fraud, hyperparameters = data.fraud_at(train), chosen.hyperparameters(SMALLER)
+        fraud = data.fraud_at(train)
         bins = _bins(chosen.estimator(hyperparameters | {"max_iter": 1}, seed).fit(learned, fraud))
         learned, asked = _binned(learned, bins), _binned(asked, bins)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sentinel_core.errors import TrainingError
 from sentinel_core.features.encoding import Encoder, fit_encoder
-from sentinel_core.training.candidates import Candidate
+from sentinel_core.training.candidates import CATEGORIES, SCALING, Candidate
 from sentinel_core.training.data import Rows, TrainingData
 from sentinel_core.training.sampling import thin_legitimate
 
@@ -61,8 +61,8 @@ def fit_on(
         data.names,
         data.values_at(kept),
         data.categories_at(kept),
-        category_kind=chosen.category_kind,
-        scaling=chosen.scaling,
+        category_kind=hyperparameters[CATEGORIES],
+        scaling=hyperparameters[SCALING],
     )
     matrix = encoder.transform(data.values_at(kept), data.categories_at(kept))
     fraud = data.fraud_at(kept)

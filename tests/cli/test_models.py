@@ -103,12 +103,13 @@ def test_a_training_shows_table_and_verdict(sentinel: Sentinel, tmp_path: Path) 
     assert "0.9999" in said
     (version,) = sentinel.json("models")["versions"]
     assert version["stage"] == "Staging"
-    assert f"{version['version']} (logistic_regression) is in Staging." in said
+    assert said.splitlines()[-2:] == [f"Version:        {version['version']}", "Stage:          Staging"]
 
 
 def test_a_training_has_one_source(sentinel: Sentinel) -> None:
     assert "got --data and --rows" in sentinel.fails("train", "--data", "f.csv", "--rows", 1000)
     assert "got --columns alone" in sentinel.fails("train", "--columns", "map.toml")
+    assert "got --from-database" in sentinel.fails("train", "--from-database", "--no-mlflow")
 
 
 def test_trace_says_what_it_does_not_know(sentinel: Sentinel, redis_client: redis.Redis) -> None:

@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.dummy import DummyClassifier
+from threadpoolctl import threadpool_limits
 
 from sentinel_core.errors import TrainingError
 from sentinel_core.evaluation.judge import JUDGED
 from sentinel_core.evaluation.metrics import METRICS, evaluate
-from sentinel_core.training.candidates import CANDIDATES
+from sentinel_core.training.candidates import CANDIDATES, ENCODINGS
 from sentinel_core.training.crossval import cross_validate, out_of_fold
 from sentinel_core.training.export import check_agreement, from_skops, to_onnx, to_skops
 from sentinel_core.training.fit import TrainedCandidate, train_candidate
+from sentinel_core.training.fitted import fit_on
 from sentinel_core.training.onnx_model import open_session, raw_scores
 from sentinel_core.training.split import time_split
 from tests.training.toys import toy
@@ -126,6 +128,43 @@ def test_unknown_names_are_errors_that_suggest_the_near_one() -> None:
         train_candidate("random_forest", DATA, seed=0, hyperparameters={"n_estimator": 5})
     with pytest.raises(TrainingError, match="got 'random_state'"):
         train_candidate("random_forest", DATA, seed=0, hyperparameters={"random_state": 5})
+
+
+@pytest.mark.parametrize("name", CANDIDATES)
+@pytest.mark.parametrize("categories", ["label", "onehot"])
+@pytest.mark.parametrize("scaling", ["none", "standard", "minmax"])
+def test_every_encoding_trains_and_exports_with_every_candidate(name: str, categories: str, scaling: str) -> None:
+    given = {**SMALL[name], "categories": categories, "scaling": scaling}
+    used = CANDIDATES[name].hyperparameters(given)
+    with threadpool_limits(1):
+        fitted = fit_on(CANDIDATES[name], DATA, np.arange(2000), used, seed=3)
+    assert fitted.encoder.scaling == scaling
+    assert {category.kind for category in fitted.encoder.categories} == {categories}
+    matrix = fitted.encode(DATA, np.arange(2000, 4000))
+    assert check_agreement(to_onnx(fitted.estimator, matrix.shape[1]), fitted.estimator, matrix) <= 1e-5
+
+
+def test_the_encoding_is_kept_with_the_hyperparameters() -> None:
+    given = {"scaling": "minmax", "categories": "onehot", "n_estimators": 3}
+    one = train_candidate("random_forest", DATA, seed=3, hyperparameters=given, folds=2)
+    assert {name: one.hyperparameters[name] for name in given} == given
+    assert one.encoder.to_dict()["scaling"]["kind"] == "minmax"
+
+
+def test_no_estimator_has_a_hyperparameter_of_the_encoders_name() -> None:
+    for chosen in CANDIDATES.values():
+        assert not set(ENCODINGS) & set(chosen.make().get_params())
+        assert {name: chosen.hyperparameters()[name] for name in ENCODINGS}
+
+
+def test_an_unknown_encoding_is_an_error_that_lists_the_known_ones() -> None:
+    linear = CANDIDATES["logistic_regression"]
+    with pytest.raises(TrainingError, match=r"none, standard, minmax, got 'min-max'\. Did you mean 'minmax'\?"):
+        linear.hyperparameters({"scaling": "min-max"})
+    with pytest.raises(TrainingError, match=r"categories to be one of label, onehot, got None\."):
+        linear.hyperparameters({"categories": None})
+    with pytest.raises(TrainingError, match=r"encoder categories \(label, onehot\); scaling \(none, standard, m"):
+        linear.hyperparameters({"encoder": "onehot"})
 
 
 def test_a_value_that_scikit_learn_refuses_is_an_error_with_its_words() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from sentinel_core.training.candidates import CANDIDATES, Candidate
 from sentinel_core.training.fit import train_candidate
-from sentinel_core.training.search import RUNGS, Searched, search
+from sentinel_core.training.search import RUNGS, Searched, _settings, search
 from sentinel_core.training.split import time_split
 from tests.training.toys import toy
 
@@ -24,8 +24,9 @@ def _search(chosen: Candidate, **given: Any) -> Searched:
 
 
 def test_a_bad_default_is_left_for_a_better_setting() -> None:
-    bad: Mapping[str, Any] = {"C": 1e-9, "max_iter": 300, "class_weight": "balanced"}
-    chosen = replace(CANDIDATES["logistic_regression"], defaults=bad, space={"C": (1e-9, 1.0), "max_iter": (300,)})
+    linear = CANDIDATES["logistic_regression"]
+    bad: Mapping[str, Any] = {**linear.defaults, "C": 1e-9}
+    chosen = replace(linear, defaults=bad, space={"C": (1e-9, 1.0), "max_iter": (300,)})
     found = _search(chosen)
     assert found.hyperparameters["C"] == 1.0
     assert {trial.hyperparameters["C"] for trial in found.trials} == {1e-9, 1.0}
@@ -44,6 +45,26 @@ def test_fewer_settings_go_on_to_more_rows_and_the_default_always_does() -> None
     by_rows = {rows: [t for t in found.trials if t.rows == rows] for _, rows in RUNGS}
     assert [len(trials) for trials in by_rows.values()] == [count for count, _ in RUNGS]
     assert all(trials[0].hyperparameters == chosen.hyperparameters() for trials in by_rows.values())
+
+
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_encodings_are_searched_and_the_budget_of_settings_stays(name: str) -> None:
+    chosen = CANDIDATES[name]
+    searched = "scaling" if name == "logistic_regression" else "categories"
+    assert len(chosen.space[searched]) == 2
+    drawn = [_settings(chosen, chosen.hyperparameters(), RUNGS[0][0], seed) for seed in range(5)]
+    assert all(len(settings) == RUNGS[0][0] for settings in drawn)
+    assert {setting[searched] for settings in drawn for setting in settings} == set(chosen.space[searched])
+
+
+def test_an_encoding_that_serves_better_in_every_fold_is_chosen() -> None:
+    linear = CANDIDATES["logistic_regression"]
+    # Unscaled, a strongly bounded model sees the large values of one input alone.
+    bad: Mapping[str, Any] = {**linear.defaults, "C": 1e-4, "scaling": "none"}
+    values = DATA.values.copy()
+    values[:, -1] *= 1e6
+    found = _search(replace(linear, defaults=bad, space={"scaling": ("standard",)}), values=values)
+    assert found.hyperparameters["scaling"] == "standard"
 
 
 def test_it_sees_the_train_part_alone_and_a_seed_gives_the_same_answer() -> None:
