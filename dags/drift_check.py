@@ -3,7 +3,9 @@
 Every hour: has the traffic changed since the champion's hold-out? Features, categories and scores of the last hour (of
 up to a day until there are 500 answers) against `reference.parquet` of the model in Production, at the same hours and
 kinds of day. Drift is what two windows that follow each other both reject. The verdict, with figures for each feature,
-is a row of `drift_reports`; Evidently's page lies in SENTINEL_HOME/drift. `sentinel drift` runs the same step.
+is a row of `drift_reports`; Evidently's page lies in SENTINEL_HOME/drift. The verdict of Evidently's preset stands
+beside ours, in the row, on the page and in the log; how often each is wrong: docs/monitoring.md. `sentinel drift` runs
+the same step.
 """
 
 from __future__ import annotations

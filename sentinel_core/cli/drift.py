@@ -57,12 +57,17 @@ def drift(
         ranked = sorted(figures, key=lambda one: one["p_value"])
         print_table(titles, [_cells(one) for one in ranked[:SHOWN]])
     if done["evidently_reason"]:
-        typer.echo(f"Evidently's preset: {done['evidently_verdict'] or 'no verdict'}: {done['evidently_reason']}")
-    if done["evidently_verdict"]:
-        typer.echo(f"{HOW}:")
-        print_table(("windows", "SentinelML", "Evidently"), [list(asdict(one).values()) for one in MEASURED])
+        show_evidently(done["evidently_verdict"], done["evidently_reason"])
     if done["report_path"]:
         typer.echo(f"page: {settings.home / done['report_path']}")
+
+
+def show_evidently(verdict: str | None, reason: str) -> None:
+    """Print Evidently's verdict, and how often it and ours are wrong."""
+    typer.echo(f"Evidently's preset: {verdict or 'no verdict'}: {reason}")
+    if verdict:
+        typer.echo(f"{HOW}:")
+        print_table(("windows", "SentinelML", "Evidently"), [list(asdict(one).values()) for one in MEASURED])
 
 
 def _cells(figure: dict[str, Any]) -> list[object]:

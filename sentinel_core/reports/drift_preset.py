@@ -80,13 +80,14 @@ def judge_by_preset(
 
     Raises whatever Evidently raises.
     """
-    from evidently.legacy.calculations.stattests import get_stattest
-
     shown = [one for one in VARIABLES if has(reference, one) and has(window, one) and one.name not in leave_out]
     drawn = np.random.default_rng(seed).permutation(len(reference))[:REFERENCE_ROWS]
     columns = []
     with warnings.catch_warnings():
+        # Evidently uses what NumPy has renamed while it is imported, and its tests divide by zero on constants.
         warnings.simplefilter("ignore")
+        from evidently.legacy.calculations.stattests import get_stattest
+
         theirs, ours = frame(reference.take(drawn), shown), frame(window, shown)
         for one in shown:
             kind = "cat" if one.kind == "category" else "num"

@@ -156,6 +156,33 @@ def test_a_verdict_counts_once_however_often_it_is_read(ruled: Settings, engine:
     assert changes(check_alerts(ruled, now=NOW + 10 * STEP)) == {"drift": "resolved"}
 
 
+def test_a_rule_on_drift_fires_on_the_verdict_that_it_names(
+    told: Settings, engine: Engine, hook: Webhook, tmp_path: Path
+) -> None:
+    rules = "".join(
+        f'[[rules]]\nname = "{metric}"\nmetric = "{metric}"\ncomparison = ">="\nthreshold = 1\nwindow = "3h"\n'
+        'severity = "high"\nfires_after = 1\nresolves_after = 1\n'
+        for metric in ("drift", "drift_evidently")
+    )
+    (tmp_path / "both.toml").write_text(rules)
+    both = told.model_copy(update={"alert_rules": tmp_path / "both.toml"})
+    said = []
+    for ours, theirs in (("no_drift", "drift"), ("drift", "no_drift"), ("drift", None), ("no_drift", "no_drift")):
+        at = NOW + len(said) * HOUR
+        with connected(engine) as conn:
+            add_drift(conn, ours, at, evidently_verdict=theirs, evidently_reason="9 of 61 columns drift")
+        said.append(changes(check_alerts(both, now=at)))
+    assert said == [
+        {"drift_evidently": "firing"},
+        {"drift": "firing", "drift_evidently": "resolved"},
+        {},
+        {"drift": "resolved"},
+    ]
+    assert "(drift_evidently): drift" in hook.got[0]["message"]
+    assert "says drift in 9% of windows without drift" in hook.got[0]["message"]
+    assert "Evidently" not in next(one["message"] for one in hook.got if one["title"] == "[high] drift is firing")
+
+
 def test_what_a_channel_did_not_take_is_sent_by_the_next_check(told: Settings, engine: Engine, hook: Webhook) -> None:
     flood(engine, NOW, 0.9)
     check_alerts(told, now=NOW)

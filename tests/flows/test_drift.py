@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +85,12 @@ def test_quiet_traffic_is_no_drift_and_changed_traffic_is_after_two_windows(worl
     quiet = check_drift(settings, now=begin)
     assert (quiet["verdict"], quiet["rejected"]) == ("no_drift", [])
     assert quiet["sample_size"] >= settings.drift_min_rows
-    page = settings.home / quiet["report_path"]
-    assert "<html" in page.read_text(encoding="utf-8")[:2000].lower()
+    page = (settings.home / quiet["report_path"]).read_text(encoding="utf-8")
+    assert "<html" in page[:2000].lower()
+    # Evidently's verdict stands beside ours: in the row, and on top of its page with how often each is wrong.
+    assert quiet["evidently_verdict"] == "no_drift"
+    assert f"<b>Evidently's preset</b>: no_drift: {quiet['evidently_reason']}" in unescape(page)
+    assert "<td>no drift</td><td>16 of 5,040</td><td>9%</td>" in page
     # The window has as many hours as the fewest answers take, and not one more.
     length = datetime.fromisoformat(quiet["window_end"]) - datetime.fromisoformat(quiet["window_start"])
     assert timedelta(hours=1) < length < timedelta(hours=24)
@@ -100,6 +106,11 @@ def test_quiet_traffic_is_no_drift_and_changed_traffic_is_after_two_windows(worl
     assert "amount" in second["rejected"]
 
     full = read_report(settings, second["id"])
+    # Amounts that double are some of all columns: Evidently's preset sees them, and says no drift.
+    assert (full["evidently_verdict"], full["report_path"]) == ("no_drift", None)
+    assert full["evidently_columns"]["amount"]["drifts"]
+    drifting = [name for name, one in full["evidently_columns"].items() if one["drifts"]]
+    assert full["evidently_share"] == pytest.approx(len(drifting) / len(full["evidently_columns"]))
     figures = {one["name"]: one for one in full["figures"]["figures"]}
     assert figures["amount"]["rejected"]
     assert figures["amount"]["p_value"] < 0.01
@@ -137,6 +148,32 @@ def test_what_cannot_be_judged_is_said_and_the_next_check_works(world: World, en
     assert check_drift(settings, now=begin, html=False)["verdict"] == "suspected"
 
 
+def test_both_verdicts_say_drift_where_most_of_the_traffic_changed(world: World, engine: Engine) -> None:
+    settings, begin = world.settings, TRAINED + timedelta(days=5)
+    numbers = [feature.name for feature in world.bundle.manifest.features]
+    world.frame["merchant_category"] = "space travel"
+    world.answer(engine, begin - timedelta(days=1), begin + timedelta(days=1), **dict.fromkeys(numbers, 3.0))
+    first = check_drift(settings, now=begin, html=False)
+    assert (first["verdict"], first["evidently_verdict"]) == ("suspected", "drift")
+    # Without Evidently nothing else changes, and the row says that it was left out.
+    second = check_drift(settings, now=begin + timedelta(days=1), evidently=False)
+    assert (second["verdict"], second["evidently_verdict"], second["report_path"]) == ("drift", None, None)
+    assert second["evidently_reason"] == "Evidently was left out of this check"
+
+
+def test_where_evidently_fails_our_verdict_is_stored(
+    world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, begin = world.settings, TRAINED + timedelta(days=5)
+    world.answer(engine, begin - timedelta(days=1), begin)
+    for name in ("evidently", "evidently.legacy.calculations.stattests"):
+        monkeypatch.setitem(sys.modules, name, None)
+    report = check_drift(settings, now=begin)
+    assert (report["verdict"], report["evidently_verdict"], report["report_path"]) == ("no_drift", None, None)
+    assert report["evidently_reason"].startswith("Evidently failed: ModuleNotFoundError: ")
+    assert read_reports(settings)[0]["evidently_reason"] == report["evidently_reason"]
+
+
 def test_features_under_another_definition_are_named_and_not_judged(world: World, engine: Engine) -> None:
     settings, begin = world.settings, TRAINED + timedelta(days=5)
     world.answer(engine, begin - timedelta(days=1), begin, amount=9.0)
@@ -149,7 +186,10 @@ def test_features_under_another_definition_are_named_and_not_judged(world: World
         )
     report = check_drift(settings, now=begin, html=False)
     assert "amount" not in report["rejected"]
-    figures = {one["name"]: one for one in read_report(settings, report["id"])["figures"]["figures"]}
+    full = read_report(settings, report["id"])
+    assert "amount_log" in full["evidently_columns"]
+    assert "amount" not in full["evidently_columns"]
+    figures = {one["name"]: one for one in full["figures"]["figures"]}
     assert figures["amount"]["reason"].endswith("vectors were logged under another definition")
 
 

@@ -40,9 +40,9 @@ def add_hour(conn: Connection, at: datetime, predictions: int, flagged: int, ver
     conn.execute(insert(prediction_hours).values(told | rest))
 
 
-def add_drift(conn: Connection, verdict: str, at: datetime, reason: str = "it says so") -> None:
+def add_drift(conn: Connection, verdict: str, at: datetime, reason: str = "it says so", **evidently: Any) -> None:
     told = {"model_version": "v1", "verdict": verdict, "reason": reason, "sample_size": 500, "created_at": at}
-    conn.execute(insert(drift_reports).values(told | {"window_start": at - HOUR, "window_end": at}))
+    conn.execute(insert(drift_reports).values(told | {"window_start": at - HOUR, "window_end": at} | evidently))
 
 
 def test_every_metric_is_read_and_every_reader_is_known() -> None:
@@ -130,6 +130,32 @@ def test_the_newest_verdict_on_drift_counts_while_it_is_fresh(engine: Engine) ->
         None,
         "the newest check of drift says not_enough_data: 12 rows in 24 hours",
     )
+
+
+def test_each_verdict_on_drift_is_a_metric_of_its_own(engine: Engine) -> None:
+    with engine.begin() as conn:
+        add_drift(conn, "no_drift", NOW - 3 * HOUR)
+        add_drift(conn, "no_drift", NOW - 2 * HOUR, evidently_verdict="drift", evidently_share=0.6)
+        add_drift(conn, "drift", NOW - HOUR, evidently_verdict="no_drift", evidently_share=0.1)
+        add_drift(conn, "drift", NOW, evidently_reason="Evidently failed: ValueError: why")
+        add_drift(conn, "not_enough_data", NOW + HOUR, reason="12 rows in 24 hours")
+
+    def verdicts(at: datetime) -> tuple[float | None, float | None]:
+        ours, theirs = (read(engine, name, window="3h", now=at).value for name in ("drift", "drift_evidently"))
+        return ours, theirs
+
+    assert verdicts(NOW - 2 * HOUR) == (0.0, 1.0)
+    assert verdicts(NOW - HOUR) == (1.0, 0.0)
+    assert verdicts(NOW) == (1.0, None)
+    said = "the newest check of drift has no verdict of Evidently: "
+    assert read(engine, "drift_evidently", window="3h").why == f"{said}Evidently failed: ValueError: why"
+    old = read(engine, "drift_evidently", window="3h", now=NOW - 3 * HOUR)
+    assert (old.value, old.why) == (None, f"{said}an earlier release made it")
+    for name in ("drift", "drift_evidently"):
+        unjudged = read(engine, name, window="3h", now=NOW + HOUR)
+        assert (unjudged.value, unjudged.why[-20:]) == (None, ": 12 rows in 24 hours"[-20:])
+    facts = read(engine, "drift_evidently", window="3h", now=NOW - HOUR).facts["drift"]
+    assert (facts["verdict"], facts["evidently_verdict"], facts["evidently_share"]) == ("drift", "no_drift", 0.1)
 
 
 def test_refused_events_of_the_window(engine: Engine) -> None:

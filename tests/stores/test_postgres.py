@@ -5,14 +5,17 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, insert, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from sentinel_core.errors import StoreError
 from sentinel_core.settings import Settings, load_settings
-from sentinel_core.stores.postgres import connected, make_engine, migrate
+from sentinel_core.stores.drift_reports import list_reports
+from sentinel_core.stores.postgres import MIGRATIONS, connected, make_engine, migrate
 from sentinel_core.stores.tables import APPEND_ONLY, transactions
 from tests.stores.makers import NOW
 
@@ -58,6 +61,28 @@ def test_a_database_comes_into_being_by_several_migrations_at_once(servers: Any)
         assert conn.execute(text("SHOW timezone")).scalar_one() == "UTC"
     engine.dispose()
     servers.execute('DROP DATABASE "{}" WITH (FORCE)'.format(name.replace('"', '""')))
+
+
+def test_checks_of_drift_made_before_evidentlys_verdict_are_kept(settings: Settings, engine: Engine) -> None:
+    with engine.begin() as conn:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = conn
+        command.downgrade(config, "0007")
+    row = {"at": NOW, "verdict": "suspected", "figures": '{"rejected": ["amount"]}'}
+    with engine.begin() as conn:
+        conn.execute(
+            text(
+                "INSERT INTO drift_reports (window_start, window_end, sample_size, verdict, reason, figures)"
+                " VALUES (:at, :at, 700, :verdict, 'why', CAST(:figures AS jsonb))"
+            ),
+            row,
+        )
+    assert migrate(settings) == HEAD
+    with engine.begin() as conn:
+        (kept,) = list_reports(conn)
+    assert (kept["verdict"], kept["sample_size"], kept["figures"]) == ("suspected", 700, {"rejected": ["amount"]})
+    assert {kept[name] for name in kept if name.startswith("evidently")} == {None}
 
 
 def test_an_absent_server_is_a_store_error_that_hides_the_password() -> None:
