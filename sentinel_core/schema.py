@@ -273,7 +273,8 @@ class Prediction(BaseModel):
     reaches the model's threshold; `confidence` says how probable it is that the prediction is right;
     `inference_time_ms` is the time spent in this service. `explored` is true, and only then there,
     where the transaction is to be let through all the same: a small random share of what is
-    declined, off unless SENTINEL_EXPLORE_SHARE is set.
+    declined, off unless SENTINEL_EXPLORE_SHARE is set. `warning` is there only where the model is
+    below its floor: it names each floor and the figure.
     """
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
@@ -289,6 +290,7 @@ class Prediction(BaseModel):
     inference_time_ms: float = Field(ge=0)
     cached: bool = False
     degraded: bool = False
+    warning: str | None = Field(None, exclude_if=lambda warning: warning is None)
     explored: bool = Field(False, exclude_if=lambda explored: not explored)
 
 

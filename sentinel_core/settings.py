@@ -96,6 +96,7 @@ class Settings(BaseSettings):
     drift_max_rows: int = Field(10_000, ge=500)
     drift_false_discovery_rate: float = Field(0.05, gt=0, lt=1)
     drift_pages_kept: int = Field(72, ge=1)
+    first_model: Literal["serve", "hold"] = "serve"
     gate_latency_ms: float = Field(5.0, gt=0)
     model_name: str = "fraud_detector"
     bundle: Path | None = None

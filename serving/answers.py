@@ -59,11 +59,13 @@ class ModelInfo(Answer):
     """The model in service, from its bundle; without one only `model_version`, `stage` and `refused` are there.
 
     `vocabularies` has the values of each category that the model knows; it takes any other for one and the same.
+    `warning` names each floor that the model is below, with the figure; null where it is below none.
     """
 
     model_version: str | None
     stage: Literal["Production", "None"] | None
     refused: RefusedBundle | None
+    warning: str | None = None
     model_name: str = ""
     algorithm: str = ""
     registry_version: int | str | None = None
@@ -92,6 +94,7 @@ class StoredAnswer(Answer):
     model_version: str
     variant: str | None
     degraded: bool | None
+    warning: str | None
     explored: bool
     inference_time_ms: float | None
     answered_at: datetime | None

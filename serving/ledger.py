@@ -36,18 +36,26 @@ _THREADS: Final = 4
 _PAUSE_SECONDS: Final = 0.05
 _ANSWER: Final = {"inference_time_ms": "prediction_time_ms"}
 """The fields of a `Prediction` whose column has another name."""
-_SOMETIMES: Final = ("cached", "explored")
+_SOMETIMES: Final = ("cached", "warning", "explored")
 """Those that a stored answer has not, or only where they are true."""
 
 
 class Ledger:
     """Reads and writes of PostgreSQL; each raises `StoreError` where it is away, `OverloadedError` where too many wait.
 
-    `backlog` tells how many entries of the streams are not in PostgreSQL yet; `clock` gives aware UTC times.
+    `backlog` tells how many entries of the streams are not in PostgreSQL yet; `clock` gives aware UTC times;
+    `warning_of` tells the warning of a version that was never registered here, as that of a packaged bundle.
     """
 
-    def __init__(self, engine: Engine, backlog: Callable[[], Awaitable[int]], clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        backlog: Callable[[], Awaitable[int]],
+        clock: Callable[[], datetime],
+        warning_of: Callable[[str], str | None],
+    ) -> None:
         self._engine = engine
+        self._warning_of = warning_of
         self._backlog = backlog
         self._clock = clock
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="ledger")
@@ -64,15 +72,21 @@ class Ledger:
     async def prediction(self, transaction_id: str) -> dict[str, Any] | None:
         """Return a stored prediction as a row, or None; one that was just answered is waited for."""
         async for _ in self._while_the_recorder_works():
-            row = await self._run(lambda conn: get_prediction(conn, transaction_id))
+            row = await self._stored(transaction_id)
             if row is not None and row["fraud_score"] is not None:
                 break
+        return row
+
+    async def _stored(self, transaction_id: str) -> dict[str, Any] | None:
+        row = await self._run(lambda conn: get_prediction(conn, transaction_id))
+        if row is not None and row["warning"] is None and row["model_version"] is not None:
+            row["warning"] = self._warning_of(row["model_version"])
         return row
 
     async def answer(self, transaction_id: str) -> dict[str, Any] | None:
         """Return the answer that was given to a transaction, in the client's form, or None where there was none."""
         try:
-            row = await self._run(lambda conn: get_prediction(conn, transaction_id))
+            row = await self._stored(transaction_id)
         except OverloadedError as error:
             # The transaction need not wait for it: scored again it gets the same answer.
             raise StoreError(str(error)) from error
@@ -81,7 +95,7 @@ class Ledger:
         # In the order of the first answer: a repetition is the same to the byte, wherever it was found.
         named = (name for name in Prediction.model_fields if name not in _SOMETIMES)
         answer = {name: row[_ANSWER.get(name, name)] for name in named}
-        return {**answer, "explored": True} if row["explored"] else answer
+        return answer | {name: row[name] for name in _SOMETIMES if row.get(name)}
 
     async def add_labels(self, labels: Sequence[Label]) -> list[StatementResult]:
         """Record labels, return what became of each; transactions that were just answered are waited for."""

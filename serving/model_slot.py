@@ -62,7 +62,7 @@ class InService:
         `degraded` says that the score was made without a history.
         """
         decision = score >= self.bundle.threshold_at(cents)
-        return {
+        answer = {
             "transaction_id": transaction_id,
             "fraud_score": score,
             "prediction": decision,
@@ -71,6 +71,9 @@ class InService:
             "inference_time_ms": round(milliseconds, 3),
             "degraded": degraded,
         }
+        if self.bundle.warning is not None:
+            answer["warning"] = self.bundle.warning
+        return answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,11 @@ class ModelSlot:
     def version(self) -> str | None:
         """The name of the model in service."""
         return None if self._current is None else self._current.version
+
+    def warning_of(self, version: str) -> str | None:
+        """Return the warning beside the answers of a version, if that one is in service and has one."""
+        model = self._current
+        return model.bundle.warning if model is not None and model.version == version else None
 
     def require(self) -> InService:
         """Return the model in service; raises `NoModelError` where there is none yet."""
@@ -195,6 +203,8 @@ class ModelSlot:
         self._current = InService(bundle, version, ref, self._clock())
         self._refusal = None
         log.info("model in service", version=version, before=before, bundle_hash=bundle.manifest.bundle_hash[:16])
+        if bundle.warning is not None:
+            log.warning("model below its floor", version=version, reason=bundle.warning)
 
     def _refuse(self, key: str, version: str, error: BundleError) -> None:
         self._refusal = Refusal(key, version, str(error), self._clock(), final=True)
@@ -213,6 +223,7 @@ def describe(model: InService) -> dict[str, Any]:
     categories = manifest.encoder.get("categories", [])
     return {
         "model_version": model.version,
+        "warning": model.bundle.warning,
         "model_name": manifest.model_name,
         "algorithm": manifest.algorithm,
         "registry_version": None if model.ref is None else model.ref.number,

@@ -25,6 +25,7 @@ _ANSWER: Final = (
     "model_version",
     "variant",
     "degraded",
+    "warning",
     "explored",
 )
 _OUTCOME: Final = ("outcome", "propensity", "known_outcome", "known_propensity")

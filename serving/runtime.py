@@ -57,14 +57,14 @@ class Runtime:
         self._registry = MlflowRegistry.of(settings) if settings.bundle is None else None
         self.store = HotStore(self._client, settings)
         self.gate = Gate(settings, self._client, self.metrics)
-        self.ledger = Ledger(self._engine, self.store.backlog, clock)
-        self.reasons = Reasons(settings, self.ledger, self.metrics)
         self.models = ModelSlot(
             self._registry,
             BundleCache(settings.home / "serving" / "models"),
             clock,
             on_refusal=self.metrics.refused_bundles.inc,
         )
+        self.ledger = Ledger(self._engine, self.store.backlog, clock, self.models.warning_of)
+        self.reasons = Reasons(settings, self.ledger, self.metrics)
         self.risk = RiskSlot(self.store)
         self._redis = Dependency("redis", self._ask_redis, clock)
         self._postgres = Dependency("postgresql", self.ledger.ping, clock)

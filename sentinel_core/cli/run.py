@@ -59,8 +59,11 @@ def serve() -> None:
 
 
 def _first_model(settings: Settings, rows: int) -> None:
-    from sentinel_core.local.first_model import make_first_model
+    from sentinel_core.local.first_model import make_first_model, warning_of
 
     with reporting() as reporter:
         version, trained = make_first_model(settings, rows=rows, clock=lambda: datetime.now(UTC), reporter=reporter)
     typer.echo(f"{'Trained and promoted' if trained else 'In Production already'}: {version}.")
+    warning = warning_of(settings, version)
+    if warning:
+        typer.echo(f"! {warning}")

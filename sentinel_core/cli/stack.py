@@ -147,6 +147,7 @@ def _arrival_document(settings: Settings, arrival: Arrival, seconds: float) -> d
         "started": list(arrival.started),
         "trained": arrival.trained,
         "model_version": arrival.model_version,
+        "warning": arrival.warning,
         "answers": [
             {"title": answer.title, "request": answer.request, "response": answer.response}
             for answer in arrival.answers
@@ -165,6 +166,8 @@ def _show_arrival(settings: Settings, arrival: Arrival, seconds: float) -> None:
         )
     typer.echo("")
     print_table(("what", "where", "login"), _places(settings))
+    if arrival.warning:
+        typer.secho(f"\n! {arrival.warning}", fg="yellow", bold=True)
     what = "Trained and promoted" if arrival.trained else "In Production"
     typer.echo(f"\n{what}: {arrival.model_version}. ", nl=False)
     if arrival.started:

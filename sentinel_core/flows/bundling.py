@@ -29,6 +29,7 @@ from sentinel_core.schema import from_micros
 from sentinel_core.settings import Settings
 from sentinel_core.training.export import to_skops
 from sentinel_core.training.fit import TrainedCandidate
+from sentinel_core.training.floors import profile_floors
 from sentinel_core.training.threshold import Choice
 
 PAGE: Final = "report.html"
@@ -114,7 +115,7 @@ def _manifest(
             profile=snapshot["profile"],
             as_of=snapshot["as_of"],
             label_delay_days=snapshot["label_delay_days"],
-            floors=snapshot["floors"],
+            floors=dict(profile_floors(snapshot["profile"], snapshot["floors"])),
         ),
         hyperparameters=dict(trained.hyperparameters),
         seed=trained.seed,

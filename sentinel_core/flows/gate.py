@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +29,7 @@ from sentinel_core.stores.audit import record_act
 from sentinel_core.stores.gate_attempts import GateAttempt, attempt_of, attempts_on, record_attempt
 from sentinel_core.stores.postgres import connected, make_engine, take_turns
 from sentinel_core.training.fit import train_candidate as fit
-from sentinel_core.training.gate import Circumstances, judge_challenger, judge_first
+from sentinel_core.training.gate import AMOUNT, NO_MODEL, Circumstances, judge_challenger, judge_first
 from sentinel_core.training.verdict import Verdict
 
 BASELINE: Final = "logistic_regression"
@@ -83,8 +84,15 @@ def _judge(
     with tempfile.TemporaryDirectory() as folder:
         champion, name, why = _champion(settings, Path(folder) / BUNDLE)
         if name is None or champion is None:
-            baselines = {} if holdout.floors else _baselines(registered, holdout)
-            alone = judge_first(holdout.profile, holdout.floors, metrics, baselines, circumstances, why=why)
+            alone = judge_first(
+                holdout.profile,
+                holdout.floors,
+                metrics,
+                partial(_baselines, registered, holdout),
+                circumstances,
+                why=why,
+                hold=settings.first_model == "hold",
+            )
             return replace(alone, champion=name, attempt=len(tried) + 1)
         same_day = [one for one in tried if one["label_day"] == holdout.label_day]
         if same_day and not repeated:
@@ -115,7 +123,7 @@ def _champion(settings: Settings, folder: Path) -> tuple[LoadedBundle | None, st
     with MlflowRegistry.of(settings) as registry:
         version = registry.production_version()
         if version is None:
-            return None, None, "no model is in Production yet"
+            return None, None, NO_MODEL
         registry.download(version, folder)
     try:
         return load_bundle(folder), version.name, ""
@@ -127,7 +135,7 @@ def _champion(settings: Settings, folder: Path) -> tuple[LoadedBundle | None, st
 def _baselines(registered: Mapping[str, Any], holdout: Holdout) -> dict[str, float]:
     """PR-AUC on the test part of the amount alone, and of a plain logistic regression where that is not the model."""
     data, test = holdout.data, holdout.split.test
-    found = {"the amount alone": average_precision(data.fraud_at(test), data.cents[test], data.weight_at(test))}
+    found = {AMOUNT: average_precision(data.fraud_at(test), data.cents[test], data.weight_at(test))}
     if registered["best"]["model"] != BASELINE:
         trained = [row["pr_auc"] for row in registered["table"] if row["model"] == BASELINE]
         plain = trained[0] if trained else fit(BASELINE, data, seed=0, folds=2).metrics["test"]["pr_auc"].value
@@ -157,6 +165,8 @@ def _record(
         reason = f"stays in Staging: {verdict.reason}"
         details = verdict.to_dict()
         record_act(conn, actor=ACTOR, action="gate", subject=version, reason=reason, at=now, details=details)
+    if verdict.warning:
+        _log.warning("%s: %s", version, verdict.warning)
     if verdict.alert:
         _log.warning("%s", verdict.alert)
         alert = Alert(

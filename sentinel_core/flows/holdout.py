@@ -22,7 +22,8 @@ from sentinel_core.registry.bundle import LoadedBundle
 from sentinel_core.schema import from_micros, to_micros
 from sentinel_core.settings import Settings
 from sentinel_core.training.data import Rows, TrainingData
-from sentinel_core.training.gate import Contest, profile_floors
+from sentinel_core.training.floors import profile_floors
+from sentinel_core.training.gate import Contest
 from sentinel_core.training.split import Split
 
 SYNTHETIC: Final = "synthetic"

@@ -169,12 +169,16 @@ def list_models(settings: Settings, *, now: datetime) -> dict[str, Any]:
             rows = [_described(one, latest_metrics(conn, one.name), attempts[one.name]) for one in versions]
     finally:
         engine.dispose()
-    return {"versions": rows, "moves": moves, "warnings": _warnings(versions, attempts)}
+    return {"versions": rows, "moves": moves, "warnings": _warnings(versions, attempts, rows)}
 
 
-def _warnings(versions: Sequence[promotion.Version], attempts: Mapping[str, Mapping[str, Any] | None]) -> list[str]:
-    """Say what somebody should look at: Production against the gate, or unjudged, or shared, or empty."""
-    found = []
+def _warnings(
+    versions: Sequence[promotion.Version],
+    attempts: Mapping[str, Mapping[str, Any] | None],
+    rows: Sequence[Mapping[str, Any]],
+) -> list[str]:
+    """Say what needs a look: Production below its floor, against the gate, unjudged, shared or empty."""
+    found = [f"{one['version']}: {one['warning']}" for one in rows if one["stage"] == "Production" and one["warning"]]
     for one in (one for one in versions if one.stage == "Production"):
         attempt = attempts[one.name]
         if attempt is None:
@@ -190,6 +194,18 @@ def _warnings(versions: Sequence[promotion.Version], attempts: Mapping[str, Mapp
     if versions and not any(one.stage == "Production" for one in versions):
         found.append("Nothing is in Production: a service that runs keeps its model, a new one has only that on disk.")
     return found
+
+
+def warning_of(settings: Settings, version: str) -> str | None:
+    """Return what is said of a version that is below its floor, else None; raises `StoreError` without PostgreSQL."""
+    engine = make_engine(settings)
+    try:
+        with connected(engine) as conn:
+            test = latest_metrics(conn, version).get("test", {})
+    finally:
+        engine.dispose()
+    warning: str | None = test.get("details", {}).get("warning")
+    return warning
 
 
 def _previous(settings: Settings, present: str | None, registered: Sequence[str]) -> str | None:
@@ -213,5 +229,6 @@ def _described(
         "run_id": version.run_id,
         "bundle_hash": version.bundle_hash,
         "algorithm": test.get("details", {}).get("algorithm"),
+        "warning": test.get("details", {}).get("warning"),
         **{name: test.get(name) for name in METRICS},
     }

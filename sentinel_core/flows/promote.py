@@ -107,4 +107,6 @@ def _log_verdict(settings: Settings, run_id: str, verdict: Verdict) -> None:
         document = Document(f"The gate: {verdict.outcome}", verdict.reason, (gate_section(verdict.to_dict()),))
         (Path(folder) / "gate.md").write_text(to_markdown(document), encoding="utf-8")
         log_files(settings, run_id, Path(folder))
-    log_facts(settings, run_id, params={}, metrics={}, tags={"gate": verdict.outcome, "gate_reason": verdict.reason})
+    tags = {"gate": verdict.outcome, "gate_reason": verdict.reason}
+    tags |= {"gate_warning": verdict.warning} if verdict.warning else {}
+    log_facts(settings, run_id, params={}, metrics={}, tags=tags)

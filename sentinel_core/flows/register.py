@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 from sentinel_core.datasets.snapshot import load_snapshot
 from sentinel_core.flows import Progress, silent
 from sentinel_core.flows.moves import recorder
 from sentinel_core.flows.runs import git_commit, step_of
-from sentinel_core.flows.train import read_facts
+from sentinel_core.flows.train import BUNDLE, read_facts
 from sentinel_core.registry import promotion
+from sentinel_core.registry.files import read_manifest
 from sentinel_core.settings import Settings
 from sentinel_core.stores.model_metrics import ModelMetrics, latest_metrics, record_metrics
 from sentinel_core.stores.postgres import connected, make_engine
@@ -69,6 +71,7 @@ def _record_metrics(settings: Settings, version: str, best: Mapping[str, Any], n
         "content_hash": snapshot.manifest["content_hash"],
         "git_commit": git_commit(settings),
         "threshold": facts["threshold"],
+        "warning": read_manifest(Path(best["folder"]) / BUNDLE).warning,
     }
     engine = make_engine(settings)
     try:

@@ -20,7 +20,15 @@ from sentinel_core.stores.prediction_logs import predictions_of
 from sentinel_core.stores.promotions import last_stages, moves_of
 from sentinel_core.stores.reading import get_prediction, near_ids
 
-ANSWER: Final = ("fraud_score", "prediction", "confidence", "model_version", "degraded", "prediction_time_ms")
+ANSWER: Final = (
+    "fraud_score",
+    "prediction",
+    "confidence",
+    "model_version",
+    "degraded",
+    "warning",
+    "prediction_time_ms",
+)
 DATA: Final = (
     *("rows", "first_timestamp", "last_timestamp", "as_of", "recorded_by", "profile", "labels", "logged", "created_at"),
 )

@@ -23,7 +23,7 @@ from sentinel_core.settings import Settings
 from sentinel_core.training.data import TrainingData
 from sentinel_core.training.fit import TrainedCandidate
 from sentinel_core.training.fit import train_candidate as fit
-from sentinel_core.training.gate import profile_floors
+from sentinel_core.training.floors import profile_floors
 from sentinel_core.training.threshold import Policy
 
 FACTS: Final = "facts.json"

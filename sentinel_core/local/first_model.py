@@ -44,11 +44,30 @@ def ensure_model(settings: Settings, rows: int, reporter: Reporter, *, airflow: 
         train_in_process(settings, rows, reporter)
     version = _production(settings)
     if version is None:
-        raise LocalError(
-            "expected the training to end with a model in Production, found none: it missed its floors.",
-            remedy="See `sentinel models`; train on more rows, or promote one by hand: sentinel promote VERSION.",
-        )
+        raise _not_promoted(settings)
     return version, True
+
+
+def warning_of(settings: Settings, version: str) -> str | None:
+    """Return what is said of a version that is below its floor, else None; raises `StoreError` without PostgreSQL."""
+    from sentinel_core.flows import moves
+
+    return moves.warning_of(settings, version)
+
+
+def _not_promoted(settings: Settings) -> LocalError:
+    verdict = _read(Layout.of(settings).state / "last_training.json").get("verdict", {})
+    expected = "expected the training to end with a model in Production, found none"
+    by_hand = "or promote one by hand: sentinel promote VERSION."
+    if settings.first_model == "hold":
+        return LocalError(
+            f"{expected}: it missed its floors ({verdict.get('reason', 'not judged')}).",
+            remedy=f"See `sentinel models`; train on more rows, unset SENTINEL_FIRST_MODEL, {by_hand}",
+        )
+    return LocalError(
+        f"{expected}: the gate turned it away ({verdict.get('reason', 'not judged')}).",
+        remedy=f"Run it again, which trains on newer data; give --rows a larger number, {by_hand}",
+    )
 
 
 def ensure_history(settings: Settings, now: datetime, reporter: Reporter) -> None:

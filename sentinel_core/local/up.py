@@ -11,7 +11,7 @@ from typing import Final
 from sentinel_core.local import orphans
 from sentinel_core.local.demo import Answer, score_demo
 from sentinel_core.local.doctor import demand, examine
-from sentinel_core.local.first_model import ensure_history, ensure_model, history_loaded
+from sentinel_core.local.first_model import ensure_history, ensure_model, history_loaded, warning_of
 from sentinel_core.local.lock import exclusive
 from sentinel_core.local.migrations import NAME as MIGRATIONS
 from sentinel_core.local.migrations import migrate_all
@@ -28,12 +28,13 @@ _STOP_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What `up` did."""
+    """What `up` did; `warning` names the floors that the model in Production is below, None where it is below none."""
 
     started: tuple[str, ...]
     trained: bool
     model_version: str
     answers: tuple[Answer, ...]
+    warning: str | None = None
 
 
 def up(settings: Settings, *, rows: int, airflow: bool, clock: Callable[[], datetime], reporter: Reporter) -> Arrival:
@@ -66,7 +67,7 @@ def up(settings: Settings, *, rows: int, airflow: bool, clock: Callable[[], date
         if "serving" in started:
             with reporter.step("Two demo transactions"):
                 answers = score_demo(settings, clock())
-        return Arrival(tuple(started), trained, version, answers)
+        return Arrival(tuple(started), trained, version, answers, warning_of(settings, version))
 
 
 def down(settings: Settings, reporter: Reporter) -> list[str]:

@@ -42,7 +42,8 @@ SELFCHECK_TOLERANCE: Final = 1e-5
 class LoadedBundle:
     """A bundle that was accepted: it scores, decides and says how sure it is.
 
-    `columns` are the positions of the bundle's features in the catalogue's vector, `risk` its fallback table.
+    `columns` are the positions of the bundle's features in the catalogue's vector, `risk` its fallback table, `warning`
+    what stands beside each of its answers where it is below its floor.
     """
 
     manifest: Manifest
@@ -53,6 +54,7 @@ class LoadedBundle:
     columns: NDArray[np.intp]
     session: onnxruntime.InferenceSession
     costs: Costs | None = None
+    warning: str | None = None
 
     @property
     def threshold(self) -> float:
@@ -112,6 +114,7 @@ def load_bundle(directory: Path) -> LoadedBundle:
         columns=_columns(manifest),
         session=open_session(files[MODEL]),
         costs=Costs(**manifest.policy.costs.model_dump()) if manifest.policy.costs else None,
+        warning=manifest.warning,
     )
     _self_check(loaded, SelfCheck.from_json(files[SELFCHECK].decode("utf-8")))
     return loaded

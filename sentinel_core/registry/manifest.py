@@ -8,6 +8,8 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sentinel_core.training.floors import floor_warning
+
 PROVENANCE: Final = frozenset({"model_version", "created_at", "run_id", "bundle_hash"})
 """What is said about a bundle from outside: no part of its hash, so that equal inputs give an equal one."""
 
@@ -66,7 +68,10 @@ class Policy(_Strict):
 
 
 class Data(_Strict):
-    """What the model learned from: the snapshot, its content hash, the clock and the maturity of the labels."""
+    """What the model learned from: the snapshot, its content hash, the clock and the maturity of the labels.
+
+    `floors` are those that it was judged by; bundles of generated data that earlier releases made name none.
+    """
 
     snapshot: str
     content_hash: str
@@ -104,6 +109,12 @@ class Manifest(_Strict):
     model_version: str = ""
     created_at: str = ""
     run_id: str = ""
+
+    @property
+    def warning(self) -> str | None:
+        """What stands beside every answer of a model that is below its floor on the test part, else None."""
+        figures = {name: figure.value for name, figure in self.metrics.get("test", {}).items()}
+        return floor_warning(self.data.floors, figures)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ _FACTS: Final = {
     "attempt": "Attempt on this hold-out",
     "error_rate": "Error rate, one-sided",
     "superior": "Superior in",
+    "warning": "Warning",
     "alert": "Alert",
 }
 _HELD_BY: Final = "value > bound"
@@ -53,7 +54,7 @@ def _row(check: Mapping[str, Any]) -> tuple[str, ...]:
         str(check.get("name", NONE)),
         *(_number(check.get(name)) for name in ("value", "low", "high")),
         rule if bound is None else rule.replace("bound", _number(bound)),
-        "passed" if check["passed"] else "failed",
+        "passed" if check["passed"] else "below, with a warning" if check.get("waived") else "failed",
         str(check.get("note") or NONE),
     )
 

@@ -27,6 +27,8 @@ _PREDICTION: Final = text(
     f"""
     SELECT t.*, p.event_id, p.prediction, p.confidence, p.prediction_time_ms, p.variant, p.degraded,
            p.created_at AS answered_at, s.features AS feature_set,
+           (SELECT m.details ->> 'warning' FROM model_metrics AS m
+            WHERE m.model_version = t.model_version AND m.split = 'test' ORDER BY m.id DESC LIMIT 1) AS warning,
            l.is_fraud, l.labelled_at, l.source AS label_source,
            {outcomes.OUTCOME} AS known_outcome, COALESCE(o.propensity, t.propensity) AS known_propensity,
            EXISTS (SELECT 1 FROM outcomes AS e
@@ -62,7 +64,8 @@ def get_prediction(conn: Connection, transaction_id: str) -> dict[str, Any] | No
 
     `features` is the vector as a list in the order of `feature_set`, [{"name": …, "hash": …}, …]; the fields of the
     answer are None where it was never scored, those of the label where none is known. `known_outcome` is the outcome
-    that counts (`outcomes.OUTCOME`), `explored` says whether the answer let it through by chance.
+    that counts (`outcomes.OUTCOME`), `explored` says whether the answer let it through by chance,
+    `warning` that its model is below its floor, where it was registered here.
     """
     row = conn.execute(_PREDICTION, {"id": transaction_id, **_EVER}).mappings().one_or_none()
     return None if row is None else dict(row)

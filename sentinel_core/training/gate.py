@@ -1,32 +1,33 @@
 """The gate to Production: a table of checks with figures, and a verdict.
 
-A first model must lie above the floors of its profile or, without floors, above the amount alone and a plain logistic
-regression. A challenger must besides hold its own against the champion on rows that neither has seen.
-docs/decisions/0015-gate.md says why each bound is what it is.
+A first model must lie above the floors of its profile; one that does not is served with a warning if it is better than
+the amount alone and no worse than a plain logistic regression. A challenger is compared with the champion.
+docs/decisions/0015-gate.md says why each bound is what it is, 0025-first-model.md what a model below its floor may do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sentinel_core.errors import TrainingError
 from sentinel_core.evaluation.contest import DRAWS, Contender, Improvement, compare
 from sentinel_core.evaluation.costs import Costs
-from sentinel_core.evaluation.judge import JUDGED, Interval, Scored, judge
-from sentinel_core.training.verdict import Check, Verdict
+from sentinel_core.evaluation.judge import Interval, Scored, judge
+from sentinel_core.training.floors import below_floors, check_floors, floor_warning
+from sentinel_core.training.verdict import Check, Verdict, check_of
 
-SYNTHETIC_FLOORS: Final[Mapping[str, float]] = {"roc_auc": 0.90, "precision": 0.80, "recall": 0.85, "f1": 0.82}
-"""Floors of generated data; a figure must lie above."""
 MARGINS: Final[Mapping[str, float]] = {"pr_auc": -0.02, "cost_saved": -0.01}
 """How much worse than the champion a challenger may be, at the lower bound."""
 ERROR_RATE: Final = 0.05
 """One-sided, of the first attempt on a hold-out, and of each check that turns a model away for being worse."""
 MIN_FRAUDS: Final = 200
+AMOUNT: Final = "the amount alone"
+"""The baseline that needs no model."""
+NO_MODEL: Final = "no model is in Production yet"
 MIN_SEGMENT_FRAUDS: Final = 30
 
 
@@ -37,11 +38,6 @@ def error_rate(attempt: int) -> float:
     [0.05, 0.025, 0.0125, 0.0005]
     """
     return max(ERROR_RATE * 0.5 ** (attempt - 1), 1 / DRAWS)
-
-
-def profile_floors(profile: str, declared: Mapping[str, float]) -> Mapping[str, float]:
-    """Return the floors of a profile: those that its column map declared, or `SYNTHETIC_FLOORS` for generated data."""
-    return declared or (SYNTHETIC_FLOORS if profile == "synthetic" else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +61,32 @@ def judge_first(
     profile: str,
     floors: Mapping[str, float],
     metrics: Mapping[str, Interval],
-    baselines: Mapping[str, float],
+    baselines: Callable[[], Mapping[str, float]],
     circumstances: Circumstances,
     *,
-    why: str = "no model is in Production yet",
+    why: str = NO_MODEL,
+    hold: bool = False,
 ) -> Verdict:
-    """Judge a model where none can be compared with: floors, else PR-AUC's lower end above every baseline.
+    """Judge a model where none can be compared with, by its floors or, without floors, by the baselines.
 
-    `metrics` are those of the test part, `baselines` name → PR-AUC on the same rows, `why` the reason that is given for
-    a promotion. Raises `TrainingError` for a floor of a metric that does not exist.
+    Without floors the lower end of PR-AUC must lie above every baseline. A model below a floor is promoted with a
+    warning, since the alternative is no answer at all, if its PR-AUC lies above the amount alone and is not shown to be
+    below that of the other baselines; with `hold` it is rejected.
+
+    `metrics` are those of the test part, `baselines` returns name → PR-AUC on the same rows and is called only where it
+    decides, `why` says why there is nothing to compare with. Raises `TrainingError` for a floor of a metric that does
+    not exist.
     """
-    checks = check_floors(floors, metrics) if floors else _check_baselines(metrics["pr_auc"], baselines)
-    checks = (*checks, *circumstances.checks())
-    return _decided(profile if floors else f"{profile} (no floors: baselines)", checks, why)
+    if not floors:
+        checks = _check_baselines(metrics["pr_auc"], baselines())
+        return _decided(f"{profile} (no floors: baselines)", (*checks, *circumstances.checks()), why)
+    checks, below = check_floors(floors, metrics), below_floors(floors, _values(metrics))
+    if below is None or hold:
+        return _decided(profile, (*checks, *circumstances.checks()), why)
+    waived = tuple(replace(check, waived=not check.passed) for check in checks)
+    checks = (*waived, *_compare_baselines(metrics["pr_auc"], baselines()), *circumstances.checks())
+    said = f"first model, {below}" if why == NO_MODEL else f"{why}; first model since, {below}"
+    return _decided(profile, checks, said, below, floor_warning(floors, _values(metrics)))
 
 
 def judge_challenger(
@@ -93,8 +102,9 @@ def judge_challenger(
     """Judge a challenger against the champion on a hold-out; `metrics` are the challenger's on its test part.
 
     It is promoted if floors, latency, validation and calibration allow it, the lower bound of each difference lies
-    above its margin, one of the two estimates is better, and no segment is significantly worse (Holm, 1979). With
-    fewer than 200 frauds in the hold-out nothing can be told: hold.
+    above its margin, one of the two estimates is better, and no segment is significantly worse (Holm, 1979). A floor
+    that the champion misses on these rows too turns nobody away, and is warned of. With fewer than 200 frauds in the
+    hold-out nothing can be told: hold.
     """
     rate = error_rate(attempt)
     frauds = int(contest.rows.is_fraud.sum())
@@ -105,8 +115,13 @@ def judge_challenger(
             reason += f"; {contest.left_out:,} rows are no later than what {champion} was calibrated on"
         return Verdict(profile, "hold", reason, (few,), champion, attempt, rate, holdout=contest.described())
     whole, segments = contest.run()
+    theirs = {name: figure for name, figure in contest.champion_figures().items() if name in floors}
+    missed = {name for name, bound in floors.items() if not theirs[name] > bound}
+    floored = tuple(
+        replace(check, waived=not check.passed and check.name in missed) for check in check_floors(floors, metrics)
+    )
     checks = (
-        *check_floors(floors, metrics),
+        *floored,
         *_not_worse(whole, rate),
         _better_in_one(whole),
         _calibrated(whole["calibration"]),
@@ -115,13 +130,16 @@ def judge_challenger(
     )
     superior = tuple(name for name in MARGINS if whole[name].quantile(rate) > 0)
     said = f"superior in {' and '.join(superior)}" if superior else "not inferior, superior in nothing for certain"
+    below = below_floors(floors, _values(metrics))
+    if below:
+        said += f"; {below}; so is the champion {champion} on these rows"
     return replace(
-        _decided(profile, checks, said),
+        _decided(profile, checks, said, below, floor_warning(floors, _values(metrics))),
         champion=champion,
         attempt=attempt,
         error_rate=rate,
         superior=superior,
-        alert=_alert(floors, checks, contest.champion_figures(), champion),
+        alert=_alert(floored, {name: theirs[name] for name in floors if name in missed}, champion),
         holdout=contest.described(),
     )
 
@@ -179,20 +197,6 @@ class Contest:
         }
 
 
-def check_floors(floors: Mapping[str, float], metrics: Mapping[str, Interval]) -> tuple[Check, ...]:
-    """Check each floored metric's figure on the test part: it must lie above its floor.
-
-    Raises `TrainingError` for a floor of a metric that does not exist.
-    """
-    unknown = sorted(set(floors) - set(JUDGED))
-    if unknown:
-        raise TrainingError(
-            f"expected floors for metrics of {', '.join(JUDGED)}, got {', '.join(unknown)}.",
-            remedy="Correct [floors] in the column map.",
-        )
-    return tuple(_check(name, metrics[name], metrics[name].value, bound) for name, bound in floors.items())
-
-
 def holm(p_values: Mapping[str, float], rate: float = ERROR_RATE) -> frozenset[str]:
     """Return the names whose hypotheses are rejected at a family-wise error rate (Holm, 1979)."""
     rejected = set()
@@ -205,9 +209,23 @@ def holm(p_values: Mapping[str, float], rate: float = ERROR_RATE) -> frozenset[s
 
 def _check_baselines(pr_auc: Interval, baselines: Mapping[str, float]) -> tuple[Check, ...]:
     return tuple(
-        _check(f"pr_auc over {name}", pr_auc, pr_auc.low, bound, "low > bound")
+        check_of(f"pr_auc over {name}", pr_auc, pr_auc.low, bound, "low > bound")
         for name, bound in sorted(baselines.items())
     )
+
+
+def _compare_baselines(pr_auc: Interval, baselines: Mapping[str, float]) -> list[Check]:
+    """Ask less than `_check_baselines`: with few frauds an interval is so wide that nothing is better for certain."""
+    checks = []
+    for name, bound in sorted(baselines.items()):
+        if name == AMOUNT:
+            checks.append(check_of(f"pr_auc over {name}", pr_auc, pr_auc.value, bound))
+        else:
+            passed = pr_auc.high >= bound
+            checks.append(
+                Check(f"pr_auc over {name}", pr_auc.value, pr_auc.low, pr_auc.high, bound, passed, "high ≥ bound")
+            )
+    return checks
 
 
 def _not_worse(whole: Mapping[str, Improvement], rate: float) -> list[Check]:
@@ -248,25 +266,25 @@ def _segments(contest: Contest, improvements: Mapping[str, Improvement]) -> list
     return checks
 
 
-def _decided(profile: str, checks: tuple[Check, ...], said: str) -> Verdict:
-    failed = [check.name for check in checks if check.passed is False]
+def _decided(
+    profile: str, checks: tuple[Check, ...], said: str, below: str | None = None, warning: str | None = None
+) -> Verdict:
+    failed = [check.name for check in checks if check.failed]
     if failed:
-        return Verdict(profile, "reject", f"not enough: {', '.join(failed)}", checks)
-    return Verdict(profile, "promote", said, checks)
+        aside = f"; {below}" if below else ""
+        return Verdict(profile, "reject", f"not enough: {', '.join(failed)}{aside}", checks)
+    return Verdict(profile, "promote", said, checks, warning=warning)
 
 
-def _alert(
-    floors: Mapping[str, float], checks: Sequence[Check], champion_figures: Mapping[str, float], champion: str
-) -> str | None:
-    ours = [check.name for check in checks if check.name in floors and not check.passed]
-    theirs = [name for name, bound in floors.items() if not champion_figures[name] > bound]
+def _values(metrics: Mapping[str, Interval]) -> dict[str, float]:
+    return {name: figure.value for name, figure in metrics.items()}
+
+
+def _alert(floored: Sequence[Check], theirs: Mapping[str, float], champion: str) -> str | None:
+    ours = [check.name for check in floored if not check.passed]
     if not ours or not theirs:
         return None
     return (
-        f"neither the champion {champion} ({', '.join(f'{name} {champion_figures[name]:.3f}' for name in theirs)}) nor"
+        f"neither the champion {champion} ({', '.join(f'{name} {figure:.3f}' for name, figure in theirs.items())}) nor"
         f" the challenger ({', '.join(ours)}) reaches the floors on the newest rows"
     )
-
-
-def _check(name: str, figure: Interval, judged: float, bound: float, rule: str = "value > bound") -> Check:
-    return Check(name, figure.value, figure.low, figure.high, bound, judged > bound, rule)

@@ -29,7 +29,7 @@ from sentinel_core.training.calibrate import Platt, fit_platt
 from sentinel_core.training.candidates import candidate
 from sentinel_core.training.data import TrainingData
 from sentinel_core.training.fitted import Fitted, fit_on
-from sentinel_core.training.gate import SYNTHETIC_FLOORS
+from sentinel_core.training.floors import SYNTHETIC_FLOORS
 from sentinel_core.training.threshold import Choice, choose_threshold
 
 DAY: Final = 86_400_000_000

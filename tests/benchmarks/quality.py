@@ -22,7 +22,7 @@ from sentinel_core.synthetic.oracle import oracle
 from sentinel_core.training.candidates import CANDIDATES
 from sentinel_core.training.data import TrainingData
 from sentinel_core.training.fit import train_candidate
-from sentinel_core.training.gate import SYNTHETIC_FLOORS, check_floors
+from sentinel_core.training.floors import SYNTHETIC_FLOORS, check_floors
 from sentinel_core.training.threshold import best_f1
 
 ROWS, FRAUD_RATE, SEED = 100_000, 0.02, 0

@@ -13,7 +13,7 @@ import pytest
 from sentinel_core.errors import BundleError
 from sentinel_core.features.catalog import CATALOGUE, FEATURE_NAMES
 from sentinel_core.registry.bundle import load_bundle, stamp
-from sentinel_core.registry.manifest import Calibration, CostTerms, FeatureRef, Policy
+from sentinel_core.registry.manifest import Calibration, CostTerms, Data, FeatureRef, Figure, Policy
 from tests.registry.bundles import CATEGORIES, tiny_bundle, vectors
 
 HEAVY = ("pandas", "sklearn", "mlflow", "onnx", "skl2onnx", "pyarrow", "matplotlib", "scipy")
@@ -174,3 +174,22 @@ def _rewrite(path: Path, document: dict[str, object]) -> None:
 
     manifest = Manifest.model_validate(document)
     path.write_text(manifest.model_copy(update={"bundle_hash": manifest.content_hash()}).model_dump_json())
+
+
+def _judged_by(**floors: float) -> Data:
+    terms = {"snapshot": "0", "content_hash": "0", "profile": "mine", "as_of": "2026-01-15", "label_delay_days": 7.0}
+    return Data(**terms, floors=floors)
+
+
+def test_a_bundle_says_by_itself_that_it_is_below_its_floor(tmp_path: Path) -> None:
+    metrics = {"test": {"f1": Figure(value=0.7), "recall": Figure(value=0.9)}}
+    tiny_bundle(tmp_path / "below", data=_judged_by(f1=0.82, recall=0.85), metrics=metrics)
+    warning = load_bundle(tmp_path / "below").warning
+    assert warning == "This model is below its floor: f1 0.700 (floor 0.820)."
+    tiny_bundle(tmp_path / "above", data=_judged_by(recall=0.85), metrics=metrics)
+    assert load_bundle(tmp_path / "above").warning is None
+
+
+def test_a_bundle_without_floors_warns_of_nothing(tmp_path: Path) -> None:
+    tiny_bundle(tmp_path / "b", data=_judged_by())
+    assert load_bundle(tmp_path / "b").warning is None

@@ -9,7 +9,7 @@ from sentinel_core.evaluation.judge import JUDGED, Interval
 from sentinel_core.registry.promotion import STAGES, unused_name
 from sentinel_core.settings import load_settings
 from sentinel_core.training.candidates import CANDIDATES
-from sentinel_core.training.gate import check_floors, profile_floors
+from sentinel_core.training.floors import check_floors, profile_floors
 
 FLOORS = {"roc_auc": 0.90, "precision": 0.80, "recall": 0.85, "f1": 0.82}
 

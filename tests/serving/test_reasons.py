@@ -140,7 +140,7 @@ def ask(settings: Settings, *, version: str = VERSION, scored_before: bool = Fal
 
     async def asked() -> dict[str, Any]:
         engine = make_engine(settings)
-        reasons = Reasons(settings, Ledger(engine, backlog, lambda: datetime.now(UTC)), Metrics())
+        reasons = Reasons(settings, Ledger(engine, backlog, lambda: datetime.now(UTC), lambda _: None), Metrics())
         try:
             kept = {} if scored_before else {"t": np.ones(len(FEATURE_NAMES), np.float32)}
             scored = {"transaction_id": "t", "model_version": version}

@@ -15,11 +15,11 @@ from sentinel_core.errors import TrainingError
 from sentinel_core.evaluation.contest import Contender
 from sentinel_core.evaluation.costs import Costs
 from sentinel_core.evaluation.judge import Interval, Scored
+from sentinel_core.training.floors import SYNTHETIC_FLOORS, below_floors, check_floors
 from sentinel_core.training.gate import (
-    SYNTHETIC_FLOORS,
+    AMOUNT,
     Circumstances,
     Contest,
-    check_floors,
     error_rate,
     holm,
     judge_challenger,
@@ -33,9 +33,9 @@ FLOORS = {"pr_auc": 0.1}
 METRICS = {"pr_auc": Interval(0.7, 0.6, 0.8)}
 
 
-def first(**given: Any) -> Verdict:
-    fields = {"profile": "mine", "floors": FLOORS, "metrics": METRICS, "baselines": {}, "circumstances": FINE}
-    return judge_first(**(fields | given))
+def first(baselines: dict[str, float] | None = None, **given: Any) -> Verdict:
+    fields = {"profile": "mine", "floors": FLOORS, "metrics": METRICS, "circumstances": FINE}
+    return judge_first(baselines=lambda: baselines or {}, **(fields | given))
 
 
 def contest(worse: float = 0.0, *, frauds: int = 400, seed: int = 0, **given: Any) -> Contest:
@@ -72,9 +72,67 @@ def test_the_synthetic_floors_are_those_of_the_mission() -> None:
 
 
 def test_a_first_model_must_lie_above_each_floor_and_not_on_it() -> None:
-    assert first(floors=SYNTHETIC_FLOORS, metrics=GOOD).outcome == "promote"
-    verdict = first(floors=SYNTHETIC_FLOORS, metrics=GOOD | {"recall": Interval(0.85, 0.80, 0.90)})
-    assert (verdict.outcome, failed(verdict)) == ("reject", ["recall"])
+    good = first(floors=SYNTHETIC_FLOORS, metrics=GOOD)
+    assert (good.outcome, good.warning) == ("promote", None)
+    verdict = first(floors=SYNTHETIC_FLOORS, metrics=GOOD | {"recall": Interval(0.85, 0.80, 0.90)}, hold=True)
+    assert (verdict.outcome, failed(verdict), verdict.warning) == ("reject", ["recall"], None)
+    assert verdict.reason == "not enough: recall"
+
+
+BELOW = GOOD | {"pr_auc": Interval(0.7, 0.1, 0.9), "recall": Interval(0.8496, 0.8, 0.9), "f1": Interval(0.8, 0.7, 0.9)}
+LINEAR = "a logistic regression"
+
+
+def test_a_first_model_below_a_floor_serves_with_a_warning_that_names_each() -> None:
+    # With few frauds the interval reaches below both baselines: the alternative is still no answer at all.
+    verdict = first({AMOUNT: 0.2, LINEAR: 0.75}, floors=SYNTHETIC_FLOORS, metrics=BELOW)
+    said = "below its floor: recall 0.849 (floor 0.850), f1 0.800 (floor 0.820)"
+    assert (verdict.outcome, verdict.reason) == ("promote", f"first model, {said}")
+    assert verdict.warning == f"This model is {said}."
+    assert [check.name for check in verdict.checks if check.waived] == ["recall", "f1"]
+    assert "  WARN recall" in verdict.table()
+    assert f"warning: {verdict.warning}" in verdict.table()
+    assert Verdict.from_dict(json.loads(json.dumps(verdict.to_dict()))) == verdict
+
+
+@pytest.mark.parametrize(
+    ("baselines", "why"),
+    [
+        ({AMOUNT: 0.7, LINEAR: 0.5}, "pr_auc over the amount alone"),
+        ({LINEAR: 0.91}, "pr_auc over a logistic regression"),
+    ],
+)
+def test_a_first_model_below_a_floor_that_is_no_better_than_a_baseline_stays_out(
+    baselines: dict[str, float], why: str
+) -> None:
+    verdict = first(baselines, floors=SYNTHETIC_FLOORS, metrics=BELOW)
+    assert (verdict.outcome, verdict.warning) == ("reject", None)
+    assert verdict.reason.startswith(f"not enough: {why}; below its floor: recall 0.849")
+
+
+def test_below_a_floor_a_slow_model_and_data_that_nobody_validated_stay_out_all_the_same() -> None:
+    for fields in ({"latency_ms": 5.1}, {"validated": False}):
+        verdict = first(floors=SYNTHETIC_FLOORS, metrics=BELOW, circumstances=replace(FINE, **fields))
+        assert verdict.outcome == "reject"
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_what_is_below_a_floor_is_what_its_check_says_and_is_never_shown_as_its_equal(
+    figure: float, floor: float
+) -> None:
+    (check,) = check_floors({"f1": floor}, {"f1": Interval(figure, 0.0, 1.0)})
+    below = below_floors({"f1": floor}, {"f1": figure})
+    assert (below is None) is check.passed
+    if below and floor in (0.8, 0.82, 0.85, 0.9) and figure < floor:
+        assert f"f1 {floor:.3f} " not in below
+
+
+def test_a_verdict_of_an_earlier_release_is_read() -> None:
+    written = first().to_dict()
+    del written["warning"]
+    for check in written["checks"]:
+        del check["waived"]
+    assert Verdict.from_dict(written) == first()
 
 
 @pytest.mark.parametrize(("low", "outcome"), [(0.61, "promote"), (0.60, "reject"), (0.50, "reject")])
@@ -199,10 +257,27 @@ def test_where_both_fail_the_floors_somebody_is_told() -> None:
     low = {"pr_auc": Interval(0.05, 0.0, 0.1)}
     alone = challenge(contest(-0.5), metrics=low)
     assert alone.alert is None
+    assert alone.outcome == "reject"
     both = challenge(contest(-0.5), metrics=low | {"f1": Interval(0.1, 0.0, 0.2)}, floors={"f1": 0.99})
-    assert both.outcome == "reject"
     assert both.alert is not None
     assert both.alert.startswith("neither the champion v1 (f1 0.")
+
+
+MISSED = {"f1": Interval(0.1, 0.0, 0.2), "precision": Interval(0.99, 0.9, 1.0)}
+
+
+def test_a_floor_that_the_champion_misses_too_does_not_turn_a_better_challenger_away() -> None:
+    verdict = challenge(contest(-0.5), metrics=MISSED, floors={"f1": 0.99})
+    below = "below its floor: f1 0.100 (floor 0.990)"
+    assert verdict.outcome == "promote"
+    assert verdict.reason.endswith(f"; {below}; so is the champion v1 on these rows")
+    assert verdict.warning == f"This model is {below}."
+    assert challenge(contest(0.5), metrics=MISSED, floors={"f1": 0.99}).outcome == "reject"
+
+
+def test_a_floor_that_the_champion_reaches_turns_a_better_challenger_away() -> None:
+    verdict = challenge(contest(-0.5), metrics=MISSED, floors={"f1": 0.2, "precision": 0.98})
+    assert (verdict.outcome, failed(verdict), verdict.warning) == ("reject", ["f1"], None)
 
 
 def test_a_verdict_survives_being_written_and_its_table_says_every_figure() -> None:
