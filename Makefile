@@ -1,12 +1,11 @@
 # Everything a newcomer needs. Each target makes .venv itself, from the lock.
 .DEFAULT_GOAL := help
-.PHONY: help up down test check bench results load chaos clean env lock spark test-spark
+.PHONY: help up down test check bench results load chaos clean purge env lock spark test-spark
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-UV     := .venv.tools/bin/uv
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+: *##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,7 +44,7 @@ chaos: $(STAMP)  ## the long form of the fault tests
 	@$(BIN)/python -m pytest -m chaos $(ARGS)
 
 spark: $(STAMP)  ## add PySpark (half a gigabyte) for `sentinel features --engine spark`; Java is the system's
-	@$(UV) pip install --python $(BIN)/python -r pyproject.toml --extra spark --constraint requirements.txt
+	@$(BIN)/uv pip install --python $(BIN)/python -r pyproject.toml --extra spark --constraint requirements.txt
 
 test-spark: spark ## the tests that need PySpark and Java
 	@$(BIN)/python -m pytest -m spark $(ARGS)
@@ -56,10 +55,13 @@ env:             ## write .env with generated secrets, for docker compose; any P
 	@$(PYTHON) -m sentinel_core.local.dotenv
 
 lock: $(STAMP)   ## refresh both lock files from their .in files
-	@$(UV) pip compile --quiet requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	@$(BIN)/uv pip compile --quiet requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --prerelease if-necessary-or-explicit --custom-compile-command 'make lock' --output-file requirements.txt
-	@$(UV) pip compile --quiet serving/requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	@$(BIN)/uv pip compile --quiet serving/requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --prerelease if-necessary-or-explicit --constraints requirements.txt --custom-compile-command 'make lock' --output-file serving/requirements.txt
 
 clean: down      ## stop everything and remove .venv; .sentinel (data, models) stays
 	@rm -rf $(VENV) .venv.tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench
+
+purge: clean     ## remove everything that `make` made: .venv and .sentinel with all data and models
+	@rm -rf .sentinel

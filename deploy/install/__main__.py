@@ -22,9 +22,9 @@ from run import lock, run
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 TOOLS = ROOT / ".venv.tools"
+REQUIREMENTS = ROOT / "requirements.txt"
 STAMP = VENV / ".installed"
 UNFINISHED = VENV / ".installing"
-UV = "0.13.9"
 DISK_GB = 2.0
 # gevent, which the load test needs, has no wheel for Python 3.11 on macOS.
 SUPPORTED = ((3, 12), (3, 13)) if sys.platform == "darwin" else ((3, 12), (3, 13), (3, 11))
@@ -63,15 +63,16 @@ def check_machine() -> None:
 def find_uv() -> list[str]:
     """Return the command of uv: from a small environment of its own, else one that is on PATH."""
     own = TOOLS / "bin" / "uv"
+    pin = next(line for line in REQUIREMENTS.read_text(encoding="utf-8").split() if line.startswith("uv=="))
     with suppress(OSError):
         shown = subprocess.run([str(own), "--version"], capture_output=True, text=True, check=False).stdout
-        if UV in shown.split():
+        if pin[len("uv==") :] in shown.split():
             return [str(own)]
     say(f"uv, which installs the rest, into {TOOLS.name}")
     made = run([sys.executable, "-m", "venv", "--clear", str(TOOLS)])
     if made.code == 0:
         pip = [str(TOOLS / "bin" / "python"), "-m", "pip"]
-        got = run([*pip, "install", "--quiet", "--disable-pip-version-check", "--retries", "2", f"uv=={UV}"])
+        got = run([*pip, "install", "--quiet", "--disable-pip-version-check", "--retries", "2", pin])
         if got.code != 0:
             raise explain(got.output, "uv")
         return [str(own)]
@@ -145,7 +146,7 @@ def install(uv: list[str], *, fresh: bool) -> None:
     into = [*uv, "pip", "install", "--python", str(VENV / "bin" / "python")]
     say(f"The locked requirements, into {VENV.name}" + (" (1.7 GB)" if fresh else ""))
     # No package is built here: a missing wheel is one line instead of a compiler's pages.
-    locked = [*into, "--require-hashes", "--no-build", "--requirements", str(ROOT / "requirements.txt")]
+    locked = [*into, "--require-hashes", "--no-build", "--requirements", str(REQUIREMENTS)]
     done = run(locked, show=True)
     if done.code != 0 and explain(done.output, "").network:
         done = run([*locked, "--offline"])._replace(output=done.output)  # all of it may be in uv's cache
