@@ -1,33 +1,26 @@
 # Everything a newcomer needs. Each target makes .venv itself, from the lock.
 .DEFAULT_GOAL := help
-.PHONY: help up down test check bench results load chaos clean env lock spark test-spark
+.PHONY: help up down test check bench results load chaos clean purge env lock spark test-spark
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-UV     := uv==0.13.9
-export PIP_DISABLE_PIP_VERSION_CHECK = 1
-export UV_LINK_MODE ?= copy
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+: *##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(STAMP): requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else \
-	  "SentinelML needs Python 3.11, 3.12 or 3.13, found %d.%d at %s. Name another: make PYTHON=python3.12 …" % (*v, sys.executable))'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet "$(UV)"
-	@echo "Installing the locked requirements into $(VENV) …"
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
-	@touch $@
+	@command -v $(PYTHON) > /dev/null || { echo 'install: expected Python 3.9 or newer by the name $(PYTHON), found none. Name yours: make PYTHON=…' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:3]; sys.exit(v < (3, 9) and \
+	  "install: expected Python 3.9 or newer, found %d.%d.%d by the name $(PYTHON). Name another: make PYTHON=python3.12" % v)'
+	@$(PYTHON) deploy/install
 
 up: $(STAMP)     ## start everything, train, promote, serve, and show where it is
 	@$(BIN)/sentinel up $(ARGS)
 
-down: $(STAMP)   ## stop everything; data and models stay
-	@$(BIN)/sentinel down
+down:            ## stop everything; data and models stay
+	@if test -x $(BIN)/sentinel; then $(BIN)/sentinel down; else echo 'Nothing is installed here, so nothing runs.'; fi
 
 test: $(STAMP)   ## all tests but the long chaos and benchmark forms
 	@$(BIN)/python -m pytest -m "not chaos" $(ARGS)
@@ -68,4 +61,7 @@ lock: $(STAMP)   ## refresh both lock files from their .in files
 	  --prerelease if-necessary-or-explicit --constraints requirements.txt --custom-compile-command 'make lock' --output-file serving/requirements.txt
 
 clean: down      ## stop everything and remove .venv; .sentinel (data, models) stays
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench
+	@rm -rf $(VENV) .venv.tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench
+
+purge: clean     ## remove everything that `make` made: .venv and .sentinel with all data and models
+	@rm -rf .sentinel
