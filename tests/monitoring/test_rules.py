@@ -49,7 +49,7 @@ def test_the_example_loads_and_begins_with_the_defaults() -> None:
     path = project_root() / "examples" / "alerts.toml"
     rules = read_rules(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
     assert rules[:5] == default_rules()
-    assert len(rules) == 9
+    assert len(rules) == 10
     assert rules[5].at_least == 500
     assert "on-call" in rules[5].what_to_do
 
