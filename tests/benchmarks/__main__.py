@@ -35,6 +35,7 @@ BENCHMARKS = {
     "stack": "from a clone to the first prediction, the second start, memory at rest, disk, latency of the service",
 }
 FOLDER = Path(".bench")
+PUBLISHED = DOCS / "results"
 
 
 def main() -> int:
@@ -47,7 +48,8 @@ def main() -> int:
     unknown = [name for name in names if name not in BENCHMARKS]
     if unknown:
         parser.error(f"expected names of {', '.join(BENCHMARKS)}, got {', '.join(unknown)}")
-    FOLDER.mkdir(exist_ok=True)
+    for folder in (FOLDER, PUBLISHED):
+        folder.mkdir(exist_ok=True)
     for name in names:
         print(f"{name}: {BENCHMARKS[name]} …", file=sys.stderr, flush=True)
         before = machine()
@@ -56,7 +58,7 @@ def main() -> int:
         text = json.dumps(document, indent=2)
         (FOLDER / f"{name}.json").write_text(text + "\n", encoding="utf-8")
         if not given.scratch and "skipped" not in figures:
-            (DOCS / "results" / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+            (PUBLISHED / f"{name}.json").write_text(text + "\n", encoding="utf-8")
             write_pages()
         print(text, flush=True)
     return 0

@@ -88,13 +88,13 @@ def _ratios(figures: dict[str, Any]) -> dict[str, float]:
 
 
 @contextmanager
-def service_alone(home: Path, servers: Servers) -> Iterator[Service]:
+def service_alone(home: Path, servers: Servers, **overrides: Any) -> Iterator[Service]:
     """Run the service with one worker and a small model, and its recorder."""
-    with serving(_settings(home, servers), workers=1) as running:
+    with serving(_settings(home, servers, **overrides), workers=1) as running:
         yield running
 
 
-def _settings(home: Path, servers: Servers) -> Settings:
+def _settings(home: Path, servers: Servers, **overrides: Any) -> Settings:
     servers.execute("CREATE DATABASE bench")
     tiny_bundle(home / "bundle", model_version="v20260101_000000")
     settings = load_settings(
@@ -104,6 +104,7 @@ def _settings(home: Path, servers: Servers) -> Settings:
         redis_url_given=servers.redis_url,
         bundle=home / "bundle",
         serving_port=free_port(),
+        **overrides,
     )
     migrate(settings)
     return settings

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None, settings: Settings | None = Non
         return _locust([*options, "--web-host", "127.0.0.1", "--web-port", str(given.web_port)], key).returncode
     profile = profiles[given.profile or DEFAULT]
     try:
-        figures = run_profile(profile, url, key=key, options=options, processes=given.processes)
+        figures = run_profile(profile, url, key=key, options=options)
     except (RuntimeError, subprocess.TimeoutExpired) as error:
         print(error, file=sys.stderr)
         return _CANNOT_RUN
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None, settings: Settings | None = Non
 
 
 def run_profile(
-    profile: Profile, url: str, *, key: str = "", options: Sequence[str] = (), processes: int = 1, folder: Path = FOLDER
+    profile: Profile, url: str, *, key: str = "", options: Sequence[str] = (), folder: Path = FOLDER
 ) -> dict[str, Any]:
     """Run a profile headless, and return its figures, which also lie in `folder` beside Locust's report.
 
@@ -74,7 +74,6 @@ def run_profile(
         *("--run-time", f"{seconds + _SLACK_SECONDS // 2}s"),
         *("--rate-per-user", str(profile.rate_per_user), "--mix", json.dumps(dict(profile.mix))),
         *("--html", str(folder / f"{profile.name}.html"), "--figures", str(found)),
-        *(["--processes", str(processes)] if processes > 1 else []),
     ]
     before, own = machine(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = _locust(command, key, timeout=seconds + _SLACK_SECONDS)
@@ -156,7 +155,6 @@ def _parser(profiles: dict[str, Profile]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", metavar="URL", help="the service (http://127.0.0.1:SENTINEL_SERVING_PORT)")
     parser.add_argument("--allow-remote", action="store_true", help="load another machine than this one")
-    parser.add_argument("--processes", type=int, default=1, help="Locust processes, for rates that one cannot make (1)")
     parser.add_argument("--web-port", type=int, default=8089, help="the port of Locust's page (8089)")
     return parser
 

@@ -67,19 +67,8 @@ def _measure(environment: Environment, **_: Any) -> None:
         COUNTED.clear()
         gevent.spawn_later(seconds, environment.runner.quit)
 
-    if seconds and not environment.parsed_options.worker:
+    if seconds:
         environment.events.spawning_complete.add_listener(begin)
-
-
-@events.report_to_master.add_listener
-def _send_counts(client_id: str, data: dict[str, Any]) -> None:
-    data["counted"] = dict(COUNTED)
-    COUNTED.clear()
-
-
-@events.worker_report.add_listener
-def _add_counts(client_id: str, data: dict[str, Any]) -> None:
-    COUNTED.update(data.get("counted", {}))
 
 
 @events.test_start.add_listener
