@@ -110,7 +110,7 @@ def _of_bundle(bundle: LoadedBundle) -> Scorer:
 def _of_estimator(estimator: Any) -> Scorer:
     name = type(estimator).__name__
     classes = list(getattr(estimator, "classes_", ()))
-    if 1 not in classes or len(classes) != 2:
+    if len(classes) != 2 or set(classes) != {0, 1}:
         raise ExperimentError(
             f"expected a fitted classifier of two classes, of which 1 (or True) is fraud, got a {name} with "
             f"{f'the classes {classes}' if classes else 'none: it is not fitted'}.",
