@@ -13,7 +13,7 @@ import pytest
 import redis
 from sqlalchemy import Connection, text
 
-from sentinel_core.features.entities import unpack
+from sentinel_core.features.entities import ENTITY_KINDS, unpack
 from sentinel_core.features.risk import RiskTable
 from sentinel_core.registry.bundle import load_bundle
 from sentinel_core.settings import Settings, load_settings
@@ -87,8 +87,10 @@ def test_its_model_loads_and_scores(dump: Dump) -> None:
 def test_its_histories_answers_and_risk_tables_are_read(upgraded: Settings, dump: Dump, client: redis.Redis) -> None:
     kinds = dump.fill_redis(client, upgraded)
     assert set(kinds) == {"h", "q", "a", "l", "r", "counts", "events", "risk"}
-    histories = [client.get(key) for key in kinds["h"]]
-    assert all(isinstance(blob, bytes) and len(unpack(blob)) for blob in histories)
+    for kind in ENTITY_KINDS:
+        keys = [key for key in kinds["h"] if key.split(":")[3] == kind.name]
+        assert keys
+        assert all(len(unpack(client.get(key) or b"", kind.record)) for key in keys), kind.name
     answers = [orjson.loads(client.get(key) or b"") for key in kinds["a"]]
     assert all(answer["model_version"] == dump.facts["serving_version"] for answer in answers)
     table = load_risk(client, upgraded)
