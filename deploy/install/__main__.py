@@ -144,7 +144,10 @@ def install(uv: list[str], *, fresh: bool) -> None:
         STAMP.replace(UNFINISHED)
     before = packages_changed()
     into = [*uv, "pip", "install", "--python", str(VENV / "bin" / "python")]
-    say(f"The locked requirements, into {VENV.name}" + (" (1.7 GB)" if fresh else ""))
+    say(
+        f"The locked requirements, into {VENV.name}"
+        + (" (1.6 GB; a minute or two, the first download aside)" if fresh else "")
+    )
     # No package is built here: a missing wheel is one line instead of a compiler's pages.
     locked = [*into, "--require-hashes", "--no-build", "--requirements", str(REQUIREMENTS)]
     done = run(locked, show=True)

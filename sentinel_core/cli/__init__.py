@@ -25,6 +25,7 @@ from sentinel_core.cli import (
     trace,
 )
 from sentinel_core.errors import SentinelError
+from sentinel_core.local.environment import without_proxy
 from sentinel_core.local.paths import FULL_DISK
 
 
@@ -46,6 +47,7 @@ def make_app() -> typer.Typer:
 
 def main() -> None:
     """Run the command line; what a user can act on becomes one line on stderr and exit code 1."""
+    os.environ.update(without_proxy(os.environ))
     try:
         make_app()()
     except SentinelError as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sentinel_core.cli import welcome
 from sentinel_core.cli.output import print_json, print_table, reporting
 from sentinel_core.errors import LocalError, SettingsError
 from sentinel_core.settings import Settings, load_settings
@@ -41,8 +42,16 @@ def up(
         )
     settings = load_settings()
     begun = time.monotonic()
-    with reporting() as reporter:
-        arrival = bring_up(settings, rows=rows, airflow=not without, clock=lambda: datetime.now(UTC), reporter=reporter)
+    if expected := welcome.plan(settings, rows, airflow=not without):
+        typer.echo(expected, err=True)
+    try:
+        with reporting() as reporter:
+            arrival = bring_up(
+                settings, rows=rows, airflow=not without, clock=lambda: datetime.now(UTC), reporter=reporter
+            )
+    except KeyboardInterrupt:
+        typer.echo(welcome.interrupted(), err=True)
+        raise typer.Exit(130) from None
     seconds = round(time.monotonic() - begun, 1)
     if json:
         print_json(_arrival_document(settings, arrival, seconds))
@@ -174,6 +183,7 @@ def _show_arrival(settings: Settings, arrival: Arrival, seconds: float) -> None:
         typer.echo(f"Started {len(arrival.started)} processes in {seconds:.0f} s.")
     else:
         typer.echo(f"Everything was in place already ({seconds:.1f} s).")
+    typer.echo(f"\n{welcome.next_steps(settings)}")
 
 
 def _places(settings: Settings) -> list[tuple[str, str, str]]:

@@ -16,6 +16,8 @@ from sentinel_core.settings import Settings
 PROCESS_VARIABLE: Final = "SENTINEL_PROCESS"
 """Names the process in its own environment and in its children's, so that orphans are found after a crash."""
 
+THIS_MACHINE: Final = ("127.0.0.1", "localhost", "::1")
+
 QUIET: Final[Mapping[str, str]] = {
     # No part of the platform reports to its maker.
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
@@ -29,6 +31,21 @@ QUIET: Final[Mapping[str, str]] = {
     # setproctitle keeps off the environment's memory, where PROCESS_VARIABLE is read from.
     "SPT_NOENV": "1",
 }
+
+
+def without_proxy(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return NO_PROXY as `variables` hold it and this machine with it: a proxy is for the world outside.
+
+    Both spellings are returned, since some libraries read only one.
+
+    >>> without_proxy({"NO_PROXY": "example.org"})["no_proxy"]
+    'example.org,127.0.0.1,localhost,::1'
+    """
+    given = variables.get("no_proxy") or variables.get("NO_PROXY") or ""
+    hosts = [host.strip() for host in given.split(",") if host.strip()]
+    if "*" not in hosts:
+        hosts += [host for host in THIS_MACHINE if host not in hosts]
+    return dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(hosts))
 
 
 def settings_environment(settings: Settings) -> dict[str, str]:
@@ -66,6 +83,7 @@ def process_environment(settings: Settings, name: str, extra: Mapping[str, str])
         **nameless,
         **extra,
         **ours,
+        **without_proxy(ours),
         **QUIET,
         **settings_environment(settings),
         "PATH": path,

@@ -10,7 +10,7 @@ from typing import Final
 import httpx
 
 from sentinel_core.local.child import Child, start_child
-from sentinel_core.local.environment import QUIET
+from sentinel_core.local.environment import QUIET, without_proxy
 
 _READY_SECONDS: Final = 180.0
 """Its imports take ten seconds, and several times that beside other work."""
@@ -32,13 +32,13 @@ def start_mlflow(home: Path, port: int) -> Child:
         command,
         log=home / "mlflow.log",
         ready=lambda: _is_well(port),
-        environment={**os.environ, **QUIET, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        environment={**os.environ, **without_proxy(os.environ), **QUIET, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
         seconds=_READY_SECONDS,
     )
 
 
 def _is_well(port: int) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/health", timeout=2).status_code == 200
+        return httpx.get(f"http://127.0.0.1:{port}/health", timeout=2, trust_env=False).status_code == 200
     except httpx.TransportError:
         return False

@@ -20,7 +20,7 @@ import httpx
 from sentinel_core.errors import RegistryError
 from sentinel_core.registry.files import FILES, MANIFEST, stamp
 from sentinel_core.schema import from_micros
-from sentinel_core.settings import Settings
+from sentinel_core.settings import Settings, is_loopback
 
 BUNDLE_PATH: Final = "artifacts/bundle"
 """Where a logged model keeps its bundle."""
@@ -57,7 +57,9 @@ class MlflowRegistry:
     def __init__(self, uri: str, model_name: str, *, seconds: float = _SECONDS) -> None:
         self._model_name = model_name
         self._uri = uri.rstrip("/")
-        self._client = httpx.Client(base_url=self._uri, timeout=seconds)
+        # A proxy that the environment names is for the world, not for this machine.
+        outside = not is_loopback(urlsplit(self._uri).hostname or "")
+        self._client = httpx.Client(base_url=self._uri, timeout=seconds, trust_env=outside)
 
     @classmethod
     def of(cls, settings: Settings) -> MlflowRegistry:

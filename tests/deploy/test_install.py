@@ -125,6 +125,7 @@ def test_a_failed_update_keeps_the_environment(tools: Path) -> None:
     assert stamp.stat().st_mtime == 0, "make asks again"
 
 
+@pytest.mark.slow
 def test_no_index_ends_in_one_line(checkout: Path) -> None:
     line = last_line(install(checkout, PIP_INDEX_URL=NOWHERE, PIP_NO_INDEX="0", PIP_RETRIES="0", PIP_FIND_LINKS=""))
     assert "expected to fetch uv through the package index" in line or "at the package index" in line

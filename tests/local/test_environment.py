@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sentinel_core.local.environment import PROCESS_VARIABLE, process_environment, settings_environment
+from sentinel_core.local.environment import PROCESS_VARIABLE, process_environment, settings_environment, without_proxy
 from sentinel_core.settings import load_settings
 
 
@@ -44,3 +44,22 @@ def test_the_alert_rules_are_found_from_every_working_directory(
     assert load_settings(None).alert_rules == tmp_path / "rules.toml"
     monkeypatch.setenv("SENTINEL_ALERT_RULES", "")  # as docker compose hands on what is not set
     assert load_settings(None).alert_rules is None
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "127.0.0.1,localhost,::1"),
+        ({"no_proxy": "a.example, localhost"}, "a.example,localhost,127.0.0.1,::1"),
+        ({"NO_PROXY": "*"}, "*"),
+    ],
+)
+def test_no_proxy_stands_between_our_own_processes(given: dict[str, str], expected: str) -> None:
+    assert without_proxy(given) == {"NO_PROXY": expected, "no_proxy": expected}
+
+
+def test_every_process_leaves_the_proxy_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    found = process_environment(load_settings(None, home=tmp_path), "mlflow", {})
+    assert "127.0.0.1" in found["no_proxy"].split(",")
+    assert found["HTTP_PROXY"] == "http://127.0.0.1:9", "the world outside is still reached through it"
