@@ -1,19 +1,23 @@
-"""Fixtures for the tests that need servers: the real PostgreSQL and the real Redis, from the wheels."""
+"""Fixtures for the tests that need servers, from the wheels; and how tests are marked and shared among workers."""
 
 from __future__ import annotations
 
+import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import psycopg2
 import pytest
 import redis
 from sqlalchemy import Engine
 
+from sentinel_core.local import ports
 from sentinel_core.local.child import Child
 from sentinel_core.local.mlflow import start_mlflow
 from sentinel_core.local.ports import free_port
@@ -25,6 +29,44 @@ if TYPE_CHECKING:
     from tests.serving.conftest import Service
 
 _TEMPLATE = "sentinel_template"
+_SERVERS = {"servers", "mlflow_uri"}
+_SHARED = ("service", "mlflow_uri")
+"""Fixtures of a session that are dear: all their tests run in one worker, so that one server starts."""
+_PORTS = 1_000
+
+# A busy machine is no failure.
+hypothesis.settings.register_profile("sentinel", deadline=None)
+hypothesis.settings.load_profile("sentinel")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each worker of pytest-xdist ports of its own."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if worker:
+        first = ports._FIRST + _PORTS * (int(worker.removeprefix("gw")) % 12)
+        ports._FIRST, ports._LAST = first, first + _PORTS  # type: ignore[misc]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a server by their fixtures; the groups that take longest come first."""
+    places: dict[pytest.Item, int] = {}
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & _SERVERS:
+            item.add_marker(pytest.mark.server)
+        shared = [name for name in _SHARED if name in fixtures]
+        if shared:
+            item.add_marker(pytest.mark.xdist_group(shared[0]))
+        places[item] = _SHARED.index(shared[0]) if shared else len(_SHARED)
+    items.sort(key=places.__getitem__)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give a worker a whole module, whose fixtures are made once, or all tests of a shared server."""
+    from tests.sharing import ModulesAndServers
+
+    return ModulesAndServers(config, log)
 
 
 @dataclass(frozen=True)
@@ -152,3 +194,13 @@ def service(servers: Servers, _template: str, tmp_path_factory: pytest.TempPathF
 
     with tiny_service(servers, _template, tmp_path_factory.mktemp("service")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def browser() -> str:
+    """The path of a browser. A machine that runs the tests of pages has one: without, they fail."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    if not found:
+        pytest.fail(f"expected {', '.join(names)} on PATH, found none. Install Debian's package chromium.")
+    return found
