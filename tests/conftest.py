@@ -1,15 +1,14 @@
-"""Fixtures for the tests that need servers, from the wheels; and how tests are marked and shared among workers."""
+"""Fixtures for the tests that need servers, from the wheels."""
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import hypothesis
 import psycopg2
@@ -17,56 +16,22 @@ import pytest
 import redis
 from sqlalchemy import Engine
 
-from sentinel_core.local import ports
 from sentinel_core.local.child import Child
 from sentinel_core.local.mlflow import start_mlflow
 from sentinel_core.local.ports import free_port
 from sentinel_core.local.postgres import USER, make_cluster, start_postgres
 from sentinel_core.local.redis import RedisServer, start_redis
 from sentinel_core.settings import Settings, load_settings
+from tests.sharing import pytest_collection_modifyitems, pytest_configure, pytest_xdist_make_scheduler
 
 if TYPE_CHECKING:
     from tests.serving.conftest import Service
 
+__all__ = ["pytest_collection_modifyitems", "pytest_configure", "pytest_xdist_make_scheduler"]
 _TEMPLATE = "sentinel_template"
-_SERVERS = {"servers", "mlflow_uri"}
-_SHARED = ("service", "mlflow_uri")
-"""Fixtures of a session that are dear: all their tests run in one worker, so that one server starts."""
-_PORTS = 1_000
-
 # A busy machine is no failure.
 hypothesis.settings.register_profile("sentinel", deadline=None)
 hypothesis.settings.load_profile("sentinel")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Give each worker of pytest-xdist ports of its own."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    if worker:
-        first = ports._FIRST + _PORTS * (int(worker.removeprefix("gw")) % 12)
-        ports._FIRST, ports._LAST = first, first + _PORTS  # type: ignore[misc]
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need a server by their fixtures; the groups that take longest come first."""
-    places: dict[pytest.Item, int] = {}
-    for item in items:
-        fixtures = set(getattr(item, "fixturenames", ()))
-        if fixtures & _SERVERS:
-            item.add_marker(pytest.mark.server)
-        shared = [name for name in _SHARED if name in fixtures]
-        if shared:
-            item.add_marker(pytest.mark.xdist_group(shared[0]))
-        places[item] = _SHARED.index(shared[0]) if shared else len(_SHARED)
-    items.sort(key=places.__getitem__)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give a worker a whole module, whose fixtures are made once, or all tests of a shared server."""
-    from tests.sharing import ModulesAndServers
-
-    return ModulesAndServers(config, log)
 
 
 @dataclass(frozen=True)
