@@ -1,11 +1,18 @@
 # Everything a newcomer needs. Each target makes .venv itself, from the lock.
 .DEFAULT_GOAL := help
-.PHONY: help up down test check bench results load chaos clean purge env lock spark test-spark
+.PHONY: help up down test test-fast test-slow check bench results load chaos clean purge env lock spark test-spark
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest
+LONG   := slow or e2e or browser or chaos
+# A worker of pytest-xdist a core, and never more than four: each has a PostgreSQL and a Redis of its own.
+WORKERS ?= logical
+SIDE_BY_SIDE := --numprocesses $(WORKERS) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+# Where it is set, as in many container images, each process compiles all that it imports: MLflow 8 s of CPU for 3.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+: *##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,8 +29,15 @@ up: $(STAMP)     ## start everything, train, promote, serve, and show where it i
 down:            ## stop everything; data and models stay
 	@if test -x $(BIN)/sentinel; then $(BIN)/sentinel down; else echo 'Nothing is installed here, so nothing runs.'; fi
 
-test: $(STAMP)   ## all tests but the long chaos and benchmark forms
-	@$(BIN)/python -m pytest -m "not chaos" $(ARGS)
+test: $(STAMP)   ## the tests of every day, one short start of the whole stack among them; WORKERS=N side by side
+	@$(PYTEST) $(SIDE_BY_SIDE) -m "not ($(LONG))" $(ARGS)
+
+test-fast: $(STAMP) ## those of them that need no server, in less than a minute
+	@$(PYTEST) $(SIDE_BY_SIDE) -m "not (server or $(LONG))" $(ARGS)
+
+test-slow: $(STAMP) ## what takes long: trainings, simulations, the whole stack, pages in a browser, the short chaos form
+	@$(PYTEST) $(SIDE_BY_SIDE) -m "slow and not (e2e or browser or chaos)" $(ARGS)
+	@$(PYTEST) -m "(e2e or browser) and not chaos" $(ARGS)
 
 check: $(STAMP)  ## ruff, mypy, import layers
 	@$(BIN)/ruff check .

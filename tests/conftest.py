@@ -1,14 +1,16 @@
-"""Fixtures for the tests that need servers: the real PostgreSQL and the real Redis, from the wheels."""
+"""Fixtures for the tests that need servers, from the wheels."""
 
 from __future__ import annotations
 
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import psycopg2
 import pytest
 import redis
@@ -20,11 +22,16 @@ from sentinel_core.local.ports import free_port
 from sentinel_core.local.postgres import USER, make_cluster, start_postgres
 from sentinel_core.local.redis import RedisServer, start_redis
 from sentinel_core.settings import Settings, load_settings
+from tests.sharing import pytest_collection_modifyitems, pytest_configure, pytest_xdist_make_scheduler
 
 if TYPE_CHECKING:
     from tests.serving.conftest import Service
 
+__all__ = ["pytest_collection_modifyitems", "pytest_configure", "pytest_xdist_make_scheduler"]
 _TEMPLATE = "sentinel_template"
+# A busy machine is no failure.
+hypothesis.settings.register_profile("sentinel", deadline=None)
+hypothesis.settings.load_profile("sentinel")
 
 
 @dataclass(frozen=True)
@@ -152,3 +159,13 @@ def service(servers: Servers, _template: str, tmp_path_factory: pytest.TempPathF
 
     with tiny_service(servers, _template, tmp_path_factory.mktemp("service")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def browser() -> str:
+    """The path of a browser. A machine that runs the tests of pages has one: without, they fail."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    if not found:
+        pytest.fail(f"expected {', '.join(names)} on PATH, found none. Install Debian's package chromium.")
+    return found

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sentinel_core.cli import welcome
-from sentinel_core.cli.output import print_json, print_table, reporting
+from sentinel_core.cli.output import print_json, print_table, reporting, split_names
 from sentinel_core.errors import LocalError, SettingsError
 from sentinel_core.settings import Settings, load_settings
 
@@ -30,16 +30,21 @@ def register(app: typer.Typer) -> None:
 def up(
     without: Annotated[list[str] | None, typer.Option(help="Leave a part out: airflow.")] = None,
     rows: Annotated[int, typer.Option(min=1_000, help="Generated transactions of the first training.")] = 100_000,
+    model: Annotated[list[str] | None, typer.Option("--models", help="Its candidates, all by default.")] = None,
     json: Json = False,
 ) -> None:
     """Start everything, train, promote, serve, and show where it is."""
     from sentinel_core.local.up import up as bring_up
+    from sentinel_core.training.candidates import candidate
 
     unknown = set(without or ()) - {"airflow"}
     if unknown:
         raise SettingsError(
             f"expected --without airflow, got {', '.join(sorted(unknown))}.", remedy="Only Airflow can be left out."
         )
+    models = split_names(model)
+    for name in models or ():
+        candidate(name)  # raises: a training that fails after minutes says it too late
     settings = load_settings()
     begun = time.monotonic()
     if expected := welcome.plan(settings, rows, airflow=not without):
@@ -47,7 +52,12 @@ def up(
     try:
         with reporting() as reporter:
             arrival = bring_up(
-                settings, rows=rows, airflow=not without, clock=lambda: datetime.now(UTC), reporter=reporter
+                settings,
+                rows=rows,
+                models=models,
+                airflow=not without,
+                clock=lambda: datetime.now(UTC),
+                reporter=reporter,
             )
     except KeyboardInterrupt:
         typer.echo(welcome.interrupted(), err=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -33,15 +33,23 @@ def make_first_model(
     return found
 
 
-def ensure_model(settings: Settings, rows: int, reporter: Reporter, *, airflow: bool, resume: bool) -> tuple[str, bool]:
+def ensure_model(
+    settings: Settings,
+    rows: int,
+    reporter: Reporter,
+    *,
+    airflow: bool,
+    resume: bool,
+    models: Sequence[str] | None = None,
+) -> tuple[str, bool]:
     """Train unless a model is in Production; return its version and whether it was trained now."""
     version = _production(settings)
     if version is not None:
         return version, False
     if airflow:
-        train_by_airflow(settings, rows, reporter, resume=resume)
+        train_by_airflow(settings, rows, reporter, resume=resume, models=models)
     else:
-        train_in_process(settings, rows, reporter)
+        train_in_process(settings, rows, reporter, models)
     version = _production(settings)
     if version is None:
         raise _not_promoted(settings)

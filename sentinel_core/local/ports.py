@@ -10,13 +10,18 @@ import psutil
 
 _FIRST: Final = 20_000
 _LAST: Final = 32_000  # Linux takes local ports from 32768 on, macOS from 49152
+_given: Final[set[int]] = set()
 
 
 def free_port() -> int:
-    """Return a port that was free a moment ago, from a range that the system gives to no outgoing connection."""
+    """Return a port that was free a moment ago, from a range that the system gives to no outgoing connection.
+
+    A process gets each port once: between the answer and the server's start, the port looks free still.
+    """
     while True:
         port = _FIRST + secrets.randbelow(_LAST - _FIRST)
-        if is_free(port):
+        if port not in _given and is_free(port):
+            _given.add(port)
             return port
 
 

@@ -19,11 +19,14 @@ _POLL_SECONDS: Final = 0.5
 _PARSE_SECONDS: Final = 120.0
 
 
-def train_by_airflow(settings: Settings, rows: int, reporter: Reporter, *, resume: bool) -> str:
+def train_by_airflow(
+    settings: Settings, rows: int, reporter: Reporter, *, resume: bool, models: Sequence[str] | None = None
+) -> str:
     """Run the DAG on `rows` generated transactions and follow it to its end; return the id of the run.
 
-    With `resume`, a run that is under way is followed; without, it is marked as failed first: what executed it is
-    gone. Raises `TrainingError` with the task and its error where the run fails, `LocalError` where Airflow cannot.
+    Without `models`, every candidate is trained. With `resume`, a run that is under way is followed; without, it is
+    marked as failed first: what executed it is gone. Raises `TrainingError` with the task and its error where the run
+    fails, `LocalError` where Airflow cannot.
     """
     with airflow_client(settings) as client:
         with reporter.step("Airflow reads the DAGs"):
@@ -38,17 +41,19 @@ def train_by_airflow(settings: Settings, rows: int, reporter: Reporter, *, resum
         else:
             # Somebody waits for the first answer: later trainings search.
             conf = {"source": "synthetic", "rows": rows, "fraud_rate": FRAUD_RATE, "seed": SEED, "search": False}
-            run_id = client.trigger(DAG, conf)
+            run_id = client.trigger(DAG, conf | ({"models": list(models)} if models else {}))
         _follow(client, run_id, reporter)
         return run_id
 
 
-def train_in_process(settings: Settings, rows: int, reporter: Reporter) -> None:
+def train_in_process(settings: Settings, rows: int, reporter: Reporter, models: Sequence[str] | None = None) -> None:
     """Run the same steps here, without Airflow. Raises what the steps raise."""
-    from sentinel_core.flows.pipeline import TrainingPipeline
+    from sentinel_core.flows.pipeline import MODELS, TrainingPipeline
 
     with reporter.step(f"Training on {rows:,} generated transactions") as tell:
-        TrainingPipeline(settings, progress=tell).run(n_samples=rows, fraud_rate=FRAUD_RATE, seed=SEED, searched=False)
+        TrainingPipeline(settings, progress=tell).run(
+            n_samples=rows, fraud_rate=FRAUD_RATE, model_type=models or MODELS, seed=SEED, searched=False
+        )
 
 
 def _wait_for_dag(client: AirflowClient) -> None:

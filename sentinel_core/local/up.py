@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -37,8 +37,18 @@ class Arrival:
     warning: str | None = None
 
 
-def up(settings: Settings, *, rows: int, airflow: bool, clock: Callable[[], datetime], reporter: Reporter) -> Arrival:
+def up(
+    settings: Settings,
+    *,
+    rows: int,
+    airflow: bool,
+    clock: Callable[[], datetime],
+    reporter: Reporter,
+    models: Sequence[str] | None = None,
+) -> Arrival:
     """Bring the whole platform up; what is in place stays, so repeating it after any interruption goes on.
+
+    `rows` and `models` are those of the first training; without `models`, every candidate.
 
     Raises `SentinelError` in one line with what stands in the way.
     """
@@ -60,7 +70,7 @@ def up(settings: Settings, *, rows: int, airflow: bool, clock: Callable[[], date
             # There was a model to serve, and it is on the disk: everything starts side by side.
             platform, service = platform + service, []
         started += start(settings, supervisor, platform, reporter)
-        version, trained = ensure_model(settings, rows, reporter, airflow=airflow, resume=resumed)
+        version, trained = ensure_model(settings, rows, reporter, airflow=airflow, resume=resumed, models=models)
         ensure_history(settings, clock(), reporter)
         started += start(settings, supervisor, service, reporter)
         answers: tuple[Answer, ...] = ()

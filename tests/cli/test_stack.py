@@ -87,6 +87,12 @@ def test_only_airflow_can_be_left_out(sentinel: Sentinel) -> None:
     assert "expected --without airflow, got mlflow." in sentinel.fails("up", "--without", "mlflow")
 
 
+def test_an_unknown_model_is_refused_before_anything_starts(sentinel: Sentinel, tmp_path: Path) -> None:
+    said = sentinel.fails("up", "--models", "random_forest,logistic_regresion")
+    assert "got 'logistic_regresion'. Did you mean 'logistic_regression'?" in said
+    assert not (tmp_path / "home").exists()
+
+
 def test_an_unknown_process_is_refused(sentinel: Sentinel) -> None:
     assert "expected one of postgres, redis, mlflow" in sentinel.fails("run", "nginx")
 

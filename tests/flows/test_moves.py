@@ -6,10 +6,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from mlflow import MlflowClient
 from sqlalchemy import Engine
 
 from sentinel_core.errors import RegistryError, StoreError
@@ -22,6 +21,9 @@ from sentinel_core.stores.audit import list_acts
 from sentinel_core.stores.gate_attempts import GateAttempt, record_attempt
 from sentinel_core.stores.promotions import list_promotions
 from tests.registry.test_promotion import Log, registered
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 NOW = datetime(2026, 6, 1, 10, 30, tzinfo=UTC)
 

@@ -127,9 +127,18 @@ def test_a_run_is_triggered_and_followed_in_the_order_of_the_dag(quick: Callable
     assert path == "/dags/fraud_training/dagRuns"
     assert b'"logical_date":null' in body
     assert b'"rows":5000' in body
+    assert b'"models"' not in body, "the DAG's own default: all of them"
     names = [view.name for view in reporter.pictures[-1]]
     assert names == ["ingest", "train [random_forest]", "evaluate"]
     assert [view.state for view in reporter.pictures[-1]] == ["success", "success", "waiting"]
+
+
+def test_a_run_trains_the_models_that_were_asked_for(quick: Callable[[Airflow], None]) -> None:
+    server = Airflow()
+    quick(server)
+    train_by_airflow(load_settings(None), 5_000, Collected(), resume=True, models=["random_forest"])
+    ((_, body),) = _bodies(server, "POST")
+    assert b'"models":["random_forest"]' in body
 
 
 def test_a_run_under_way_is_followed_not_doubled(quick: Callable[[Airflow], None]) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx
 import pytest
-import skops.io
 
 from sentinel_core.errors import RegistryError
 from sentinel_core.features.catalog import FEATURE_NAMES
@@ -23,10 +22,14 @@ from tests.registry.bundles import tiny_bundle
 from tests.registry.test_promotion import Log, registered, registry_settings
 
 __all__ = ["registry_settings"]
-# Else a thread of the explainer is the first to import it, while another module is imported here: pytest rewrites both,
-# and Python 3.11 cannot parse in two threads at once.
-assert skops.io
 VERSION = "v20260101_000000"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _skops() -> None:
+    # Else a thread of the explainer is the first to import it, while another module is imported here: pytest rewrites
+    # both, and Python 3.11 cannot parse in two threads at once.
+    import skops.io  # noqa: F401
 
 
 def question(version: str = VERSION, **fields: Any) -> dict[str, Any]:

@@ -5,10 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.migration import MigrationContext
 from sqlalchemy import Engine, insert, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
@@ -32,6 +28,9 @@ ROW = {
 
 
 def test_the_migrated_schema_is_what_the_metadata_says(engine: Engine) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
     with engine.connect() as conn:
         context = MigrationContext.configure(conn, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, transactions.metadata) == []
@@ -64,6 +63,9 @@ def test_a_database_comes_into_being_by_several_migrations_at_once(servers: Any)
 
 
 def test_checks_of_drift_made_before_evidentlys_verdict_are_kept(settings: Settings, engine: Engine) -> None:
+    from alembic import command
+    from alembic.config import Config
+
     with engine.begin() as conn:
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
