@@ -245,7 +245,6 @@ class Transaction(BaseModel):
         frozen=True,
         extra="forbid",
         str_strip_whitespace=False,
-        json_schema_extra={"examples": [MINIMAL_EXAMPLE, FULL_EXAMPLE]},
     )
 
     user_id: Identifier

@@ -7,7 +7,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
-from sentinel_core.schema import Label, OutcomeReport, Transaction
+from sentinel_core.schema import FULL_EXAMPLE, MINIMAL_EXAMPLE, Label, OutcomeReport, Transaction
 from serving.middleware import OPEN
 from serving.routes_alerts import Acknowledgement
 from serving.routes_predict import BatchRequest
@@ -62,7 +62,10 @@ def _bodies() -> dict[str, Any]:
         ],
         ref_template="#/components/schemas/{model}",
     )
-    return dict(schemas["$defs"])
+    found = dict(schemas["$defs"])
+    # Not in the model itself: BentoML builds nothing whose schema has `examples`.
+    found["Transaction"] = {**found["Transaction"], "examples": [MINIMAL_EXAMPLE, FULL_EXAMPLE]}
+    return found
 
 
 def _without_foreign_form(schemas: dict[str, Any]) -> dict[str, Any]:
