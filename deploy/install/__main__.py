@@ -16,7 +16,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from errors import InstallError, explain
+from errors import InstallError, explain, reason_of
 from run import lock, run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,10 +104,9 @@ def make_venv(uv: list[str]) -> None:
     made = run([*uv, "venv", "--clear", "--no-project", *asked, str(VENV)], UV_HTTP_RETRIES="1")
     if made.code != 0 and python is None:
         versions = ", ".join(sorted(".".join(map(str, version)) for version in SUPPORTED))
-        reason = explain(made.output, "Python").what
         raise InstallError(
             f"expected one of Python {versions}, found {platform.python_version()} at {sys.executable}, and no other "
-            f"could be downloaded ({reason})",
+            f"could be downloaded ({reason_of(made.output)})",
             "Install one and run it again, or name it: make PYTHON=/path/to/python3.12",
         )
     if made.code != 0:

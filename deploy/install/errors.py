@@ -41,7 +41,9 @@ def explain(output: str, target: str) -> InstallError:
         error = look(output, target)
         if error is not None:
             return error
-    return InstallError(f"expected to make {target}, got: {_reason(output)}", "Correct it, then run the command again")
+    return InstallError(
+        f"expected to make {target}, got: {reason_of(output)}", "Correct it, then run the command again"
+    )
 
 
 def _full_disk(output: str, target: str) -> InstallError | None:
@@ -80,7 +82,7 @@ def _no_network(output: str, target: str) -> InstallError | None:
         source = f"the proxy {_without_login(os.environ[proxy])} that {proxy} names"
         remedy = "Correct or unset it"
     return InstallError(
-        f"expected to fetch {target} through {source}, got: {_reason(output)}",
+        f"expected to fetch {target} through {source}, got: {reason_of(output)}",
         f"{remedy}, then run the command again: it goes on",
         network=True,
     )
@@ -110,7 +112,7 @@ def _says(output: str, words: tuple[str, ...]) -> bool:
     return any(word in output for word in words)
 
 
-def _reason(output: str) -> str:
+def reason_of(output: str) -> str:
     """Return the innermost cause that uv prints, else the last line that holds an error."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     causes = [line[len("cause:") :].strip() for line in lines if line.startswith("cause:")]
