@@ -150,8 +150,8 @@ def test_what_is_no_model_and_what_does_not_fit_the_rows_is_named(tmp_path: Path
     (tmp_path / "broken" / "bundle.json").write_text("{}")
     with pytest.raises(BundleError):
         ABTestSimulation(fitted(), tmp_path / "broken")
-    with pytest.raises(ExperimentError, match=r"got 'f1_score'\. Did you mean 'f1'"):
-        ABTestSimulation(fitted(), fitted(), decide_by="f1_score")
+    with pytest.raises(ExperimentError, match=r"got 'roc_auk'\. Did you mean 'roc_auc'"):
+        ABTestSimulation(fitted(), fitted(), decide_by="roc_auk")
     test = ABTestSimulation(fitted(), fitted())
     with pytest.raises(ExperimentError, match="`actual` for each of 2 rows, got 1"):
         test.predict(X[:2], actual=True)

@@ -73,7 +73,7 @@ def test_a_file_ends_as_a_promoted_packaged_model_and_a_worse_one_does_not(
     with_mlflow: Settings, engine: Engine, tmp_path: Path
 ) -> None:
     said: list[str] = []
-    pipeline = TrainingPipeline(with_mlflow, clock=Clock(), progress=said.append)
+    pipeline = TrainingPipeline(with_mlflow, output_dir=tmp_path / "out", clock=Clock(), progress=said.append)
     first = pipeline.run_on(request(tmp_path, "[floors]\nroc_auc = 0.5\n"), models=list(SMALL), hyperparams=SMALL)
     assert json.loads(json.dumps(first)) == first
     assert re.fullmatch(r"v20260601_1030\d\d", first["version"])
@@ -85,6 +85,10 @@ def test_a_file_ends_as_a_promoted_packaged_model_and_a_worse_one_does_not(
     _check_registry(with_mlflow, engine, first)
     _check_runs(with_mlflow, first)
     _check_bento(with_mlflow, first)
+    written = load_bundle(tmp_path / "out" / "model").manifest
+    assert (written.model_version, written.run_id) == (first["model_version"], first["run_id"])
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["stage"] == first["stage"] == "Production"
+    assert first["version"] in (tmp_path / "out" / "report.html").read_text()
     assert read_last_training(with_mlflow)["snapshot"] == first["snapshot"]
 
     second = pipeline.run_on(request(tmp_path, ""), models="logistic_regression", hyperparams={"C": 0.1})
