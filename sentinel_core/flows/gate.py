@@ -73,40 +73,54 @@ def _judge(
     repeated: bool,
     progress: Progress,
 ) -> Verdict:
-    best = registered["best"]
-    challenger = load_bundle(Path(best["folder"]) / BUNDLE)
-    metrics = {name: Interval(**figure) for name, figure in read_facts(best["folder"])["metrics"]["test"].items()}
-    circumstances = Circumstances(
-        latency_ms=scoring_ms(challenger, holdout),
-        latency_budget_ms=settings.gate_latency_ms,
-        validated=is_valid(settings, holdout.features.snapshot.id),
-    )
     with tempfile.TemporaryDirectory() as folder:
         champion, name, why = _champion(settings, Path(folder) / BUNDLE)
         if name is None or champion is None:
-            alone = judge_first(
-                holdout.profile,
-                holdout.floors,
-                metrics,
-                partial(_baselines, registered, holdout),
-                circumstances,
-                why=why,
-                hold=settings.first_model == "hold",
-            )
+            alone = judge_as_first(settings, registered, holdout, why=why)
             return replace(alone, champion=name, attempt=len(tried) + 1)
         same_day = [one for one in tried if one["label_day"] == holdout.label_day]
         if same_day and not repeated:
             return _held(holdout, name, str(same_day[-1]["model_version"]))
         progress(f"comparing with {name} on rows that neither has seen")
+        challenger = load_bundle(Path(registered["best"]["folder"]) / BUNDLE)
         return judge_challenger(
             holdout.profile,
             holdout.floors,
-            metrics,
+            _metrics(registered),
             hold_contest(settings, holdout, challenger, champion),
-            circumstances,
+            _circumstances(settings, challenger, holdout),
             champion=name,
             attempt=len(tried) + 1,
         )
+
+
+def judge_as_first(
+    settings: Settings, compared: Mapping[str, Any], holdout: Holdout, *, why: str = NO_MODEL
+) -> Verdict:
+    """Judge the best of what `compare` or `register_best` returned where there is no model to compare it with."""
+    model = load_bundle(Path(compared["best"]["folder"]) / BUNDLE)
+    return judge_first(
+        holdout.profile,
+        holdout.floors,
+        _metrics(compared),
+        partial(_baselines, compared, holdout),
+        _circumstances(settings, model, holdout),
+        why=why,
+        hold=settings.first_model == "hold",
+    )
+
+
+def _metrics(compared: Mapping[str, Any]) -> dict[str, Interval]:
+    figures = read_facts(compared["best"]["folder"])["metrics"]["test"]
+    return {name: Interval(**figure) for name, figure in figures.items()}
+
+
+def _circumstances(settings: Settings, model: LoadedBundle, holdout: Holdout) -> Circumstances:
+    return Circumstances(
+        latency_ms=scoring_ms(model, holdout),
+        latency_budget_ms=settings.gate_latency_ms,
+        validated=is_valid(settings, holdout.features.snapshot.id),
+    )
 
 
 def _held(holdout: Holdout, champion: str, earlier: str) -> Verdict:
