@@ -52,7 +52,7 @@ def ensure_model(
         train_in_process(settings, rows, reporter, models)
     version = _production(settings)
     if version is None:
-        raise _not_promoted(settings)
+        raise not_promoted(settings)
     return version, True
 
 
@@ -63,7 +63,8 @@ def warning_of(settings: Settings, version: str) -> str | None:
     return moves.warning_of(settings, version)
 
 
-def _not_promoted(settings: Settings) -> LocalError:
+def not_promoted(settings: Settings) -> LocalError:
+    """Return the error of a training that ended without a model in Production, with the gate's reason and a remedy."""
     verdict = _read(Layout.of(settings).state / "last_training.json").get("verdict", {})
     expected = "expected the training to end with a model in Production, found none"
     by_hand = "or promote one by hand: sentinel promote VERSION."
