@@ -5,7 +5,8 @@ FROM python:3.11-slim-bookworm
 
 # It listens on every address of its container, so that every request needs an API key.
 ENV PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 \
-    OMP_NUM_THREADS=1 SENTINEL_HOME=/var/lib/sentinel SENTINEL_HOST=0.0.0.0 PYTHONPATH=/opt/sentinel
+    OMP_NUM_THREADS=1 SENTINEL_HOME=/var/lib/sentinel SENTINEL_HOST=0.0.0.0 SENTINEL_SERVING_PORT=8000 \
+    PYTHONPATH=/opt/sentinel
 RUN apt-get update && apt-get install --yes --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home --uid 10001 sentinel \
     && install --directory --owner sentinel --group sentinel /var/lib/sentinel
@@ -17,6 +18,6 @@ COPY serving serving
 USER sentinel
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/health', timeout=3)"]
+    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['SENTINEL_SERVING_PORT'] + '/health', timeout=3)"]
 ENTRYPOINT ["python", "-m", "sentinel_core.cli"]
 CMD ["serve"]
