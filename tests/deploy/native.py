@@ -28,7 +28,14 @@ from sentinel_core.local.postgres import make_cluster, start_postgres
 from tests.deploy.names import Names
 
 BALANCER: Final = "balancer"
-PORTS: Final = {"postgres": 5432, "redis": 6379, "mlflow": 5000, "airflow-api-server": 8080, "explainer": 8001, "api": 8000}
+PORTS: Final = {
+    "postgres": 5432,
+    "redis": 6379,
+    "mlflow": 5000,
+    "airflow-api-server": 8080,
+    "explainer": 8001,
+    "api": 8000,
+}
 _SETTINGS: Final = {"mlflow": "MLFLOW", "airflow-api-server": "AIRFLOW", "explainer": "EXPLAINER", "api": "SERVING"}
 _VARIABLE: Final = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 _ENTRYPOINT: Final = {"sentinel-ml": ["python", "-m", "sentinel_core.cli"], "sentinel-ml-platform": ["sentinel"]}
@@ -36,7 +43,8 @@ _SHIMS: Final = {
     "python": f'exec {sys.executable} "$@"',
     # The wheel of Redis holds the server alone.
     "redis-cli": f"""exec {sys.executable} -c 'import os, redis
-print("PONG" if redis.Redis(port=int(os.environ["REDIS_PORT"]), password=os.environ["REDISCLI_AUTH"]).ping() else "")'""",
+redis.Redis(port=int(os.environ["REDIS_PORT"]), password=os.environ["REDISCLI_AUTH"]).ping()
+print("PONG")'""",
 }
 
 
@@ -110,7 +118,7 @@ class Native:
             self.stop(f"api-{number}")
         self.names.addresses = self.names.addresses[:replicas]
         for number in range(1, replicas + 1):
-            self._until_healthy("api", number)
+            self.until_healthy("api", number)
 
     def stop(self, key: str) -> None:
         """Stop one process by SIGTERM, as Docker does."""
@@ -138,7 +146,7 @@ class Native:
         for other, how in self.services[name].get("depends_on", {}).items():
             self._start_after_its_dependencies(other)
             if how["condition"] == "service_healthy":
-                self._until_healthy(other)
+                self.until_healthy(other)
             elif how["condition"] == "service_completed_successfully":
                 assert str(self.services[other]["restart"]).startswith("on-failure")
         self._start(name)
@@ -147,7 +155,9 @@ class Native:
     def _start(self, name: str) -> None:
         service = self.services[name]
         if name == "postgres":
-            cluster = make_cluster(self.folder / "postgres", self.ports[name], service["environment"]["POSTGRES_PASSWORD"])
+            cluster = make_cluster(
+                self.folder / "postgres", self.ports[name], service["environment"]["POSTGRES_PASSWORD"]
+            )
             self._postgres = start_postgres(cluster, self.folder / "postgres.log")
         elif name == "api":
             self._start_replica(1)
@@ -191,6 +201,9 @@ class Native:
         found |= {f"SENTINEL_{part}_PORT": str(self.ports[other]) for other, part in _SETTINGS.items()}
         if name == "api":
             found |= {"SENTINEL_HOST": _address(number), "SENTINEL_REQUIRE_API_KEY": "true"}
+            if number > 1:
+                # In one process table a second one with the same home would take the first for what a crash left.
+                found["SENTINEL_HOME"] += f"-{number}"
         found |= {"PGHOST": "127.0.0.1", "PGPORT": str(self.ports["postgres"])} if name == "postgres" else {}
         found |= {"REDIS_PORT": str(self.ports["redis"])} if name == "redis" else {}
         return {**found, "PATH": self._path, "HOME": str(self.folder), "PYTHONPATH": str(project_root())}
@@ -199,7 +212,7 @@ class Native:
         """Turn the names, ports and folders of containers into those of this machine."""
         for name, port in PORTS.items():
             text = re.sub(rf"\b(?:{name}|localhost|127\.0\.0\.1):{port}\b", f"127.0.0.1:{self.ports[name]}", text)
-            text = f"127.0.0.1" if text == name else text
+            text = "127.0.0.1" if text == name else text
         if text == "0.0.0.0":  # noqa: S104
             return "127.0.0.1"
         text = text.replace("/var/lib/sentinel", str(self.folder / "volume"))
@@ -207,7 +220,8 @@ class Native:
 
     # --- health --------------------------------------------------------------------------------------------------
 
-    def _until_healthy(self, name: str, number: int = 1) -> None:
+    def until_healthy(self, name: str, number: int = 1) -> None:
+        """Ask a service's own health check until it passes."""
         check = self.services[name]["healthcheck"]
         words = list(check["test"][1:])
         command = ["sh", "-c", *words] if check["test"][0] == "CMD-SHELL" else words
