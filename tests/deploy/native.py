@@ -183,7 +183,7 @@ class Native:
 
     def _command(self, name: str) -> list[str]:
         service = self.services[name]
-        command = [self._here(word) for word in service["command"]]
+        command = list(service["command"])
         if name == "redis":
             place = self.folder / "redis"
             place.mkdir(exist_ok=True)
