@@ -10,13 +10,15 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import yaml
 from dotenv import dotenv_values
@@ -74,6 +76,14 @@ class Native:
     overrides: Mapping[str, str]
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
+    @classmethod
+    def make(cls, folder: Path, overrides: Mapping[str, str]) -> Self:
+        """Write .env into a folder as `make env` does, by a Python with nothing installed; start nothing yet."""
+        command = [sys.executable, "-S", "-m", "sentinel_core.local.dotenv"]
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(project_root())}
+        subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
+        return cls(folder, overrides)
+
     def __post_init__(self) -> None:
         """Read the file, choose ports, and start the names."""
         variables = {**dotenv_values(self.folder / ".env"), **self.overrides}
@@ -101,12 +111,18 @@ class Native:
             self._start_after_its_dependencies(name)
         return self.started
 
+    def start(self, name: str) -> None:
+        """Start one service, whatever it depends on, and wait until it is well."""
+        self._start(name)
+        self.until_healthy(name)
+
     def once(self, name: str) -> str:
         """Run a service that ends, as often as its `restart` says; return what it printed."""
         times = int(self.services[name]["restart"].partition(":")[2] or 1)
         for _ in range(times):
-            process = self._spawn(name, self._command(name), self._environment(name))
-            if process.wait() == 0:
+            code = self._spawn(name, self._command(name), self._environment(name)).wait()
+            del self.processes[name]
+            if code == 0:
                 return self.log(name)
         raise AssertionError(f"{name} failed: {self.log(name)[-3000:]}")
 
@@ -121,10 +137,14 @@ class Native:
             self.until_healthy("api", number)
 
     def stop(self, key: str) -> None:
-        """Stop one process by SIGTERM, as Docker does."""
+        """Stop one process by SIGTERM, as Docker does, and kill what is left of it."""
         process = self.processes.pop(key)
         process.terminate()
-        process.wait(60)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(60)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
     def down(self) -> None:
         """Stop everything, the last first."""
@@ -173,13 +193,19 @@ class Native:
         self.names.addresses = [*self.names.addresses, _address(number)]
 
     def _spawn(self, key: str, command: list[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        # A container has no .env: what its service reads has to come by its environment.
+        work = self.folder / "work"
+        work.mkdir(exist_ok=True)
         with (self.folder / f"{key}.log").open("ab") as log:
-            process = subprocess.Popen(
-                ["/usr/bin/env", *command], env=dict(environment), cwd=self.folder, stdout=log, stderr=log
+            self.processes[key] = subprocess.Popen(
+                ["/usr/bin/env", *command],
+                env=dict(environment),
+                cwd=work,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
-        if not str(self.services.get(key, {}).get("restart", "")).startswith("on-failure"):
-            self.processes[key] = process
-        return process
+        return self.processes[key]
 
     def _command(self, name: str) -> list[str]:
         service = self.services[name]
