@@ -67,3 +67,6 @@ def _first_model(settings: Settings, rows: int) -> None:
     warning = warning_of(settings, version)
     if warning:
         typer.echo(f"! {warning}")
+    warning = warning_of(settings, version)
+    if warning:
+        typer.echo(f"! {warning}")

@@ -11,7 +11,8 @@ import httpx
 import pytest
 from dotenv import dotenv_values
 
-from tests.deploy.native import BALANCER, Native, balancer_is_installed
+from tests.deploy.composition import BALANCER
+from tests.deploy.native import Native, balancer_is_installed
 from tests.registry.bundles import tiny_bundle
 
 pytestmark = [

@@ -12,7 +12,8 @@ import orjson
 import pytest
 
 from sentinel_core.local.paths import project_root
-from tests.deploy.native import BALANCER, Native, balancer_is_installed
+from tests.deploy.composition import BALANCER
+from tests.deploy.native import Native, balancer_is_installed
 
 pytestmark = [
     pytest.mark.slow,
@@ -20,7 +21,7 @@ pytestmark = [
     pytest.mark.timeout(1800),
     pytest.mark.skipif(not balancer_is_installed(), reason="HAProxy is not installed: apt-get install haproxy"),
 ]
-ROWS = "20000"
+ROWS = "10000"
 
 
 @pytest.fixture(scope="module")
