@@ -93,7 +93,10 @@ def test_what_does_not_exist_is_named(sentinel: Sentinel) -> None:
 
 
 @pytest.mark.slow
-def test_a_training_shows_table_and_verdict(sentinel: Sentinel, tmp_path: Path) -> None:
+def test_a_training_shows_table_and_verdict(
+    sentinel: Sentinel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SENTINEL_FIRST_MODEL", "hold")
     rows, floors = tmp_path / "rows.parquet", tmp_path / "floors.toml"
     floors.write_text("[floors]\nroc_auc = 0.9999\n")
     sentinel("generate", "--rows", 6000, "--fraud-rate", 0.04, "--end", "2026-06-01T10:00:00", "--out", rows)
