@@ -14,7 +14,7 @@ from sentinel_core.training.candidates import candidate
 from sentinel_core.training.split import MIN_FRAUDS
 
 LEAST_FRAUDS: Final = 50
-"""Of fewer generated frauds, two of three seeds leave a part of the split without its `MIN_FRAUDS`."""
+"""Fewer generated frauds leave a part of the split without its `MIN_FRAUDS` for most seeds."""
 
 
 @dataclass(frozen=True, slots=True)
