@@ -33,7 +33,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         shared = [name for name in SHARED if name in fixtures]
         if shared:
             item.add_marker(pytest.mark.xdist_group(shared[0]))
-        places[item] = SHARED.index(shared[0]) if shared else len(SHARED)
+        whole_stack = "e2e" in item.path.parts
+        places[item] = SHARED.index(shared[0]) if shared else len(SHARED) + (not whole_stack)
     items.sort(key=places.__getitem__)
 
 

@@ -22,6 +22,17 @@ PORTS = (
     *("serving_port", "mlflow_port", "airflow_port", "explainer_port"),
     *("embedded_postgres_port", "embedded_redis_port"),
 )
+NAMES = {
+    "postgres",
+    "redis",
+    "mlflow",
+    "airflow-api-server",
+    "airflow-scheduler",
+    "airflow-dag-processor",
+    "serving",
+    "recorder",
+    "explainer",
+}
 _FOREIGN = ("SENTINEL_", "DB_", "DATABASE_", "REDIS_", "MLFLOW_", "AIRFLOW_", "API_WORKERS", "PYTEST_")
 _LEFT_OUT = (
     ".git",

@@ -4,33 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import text
 
 from sentinel_core.features.catalog import FEATURE_NAMES
 from sentinel_core.local import orphans
-from sentinel_core.stores.postgres import connected, make_engine
-from tests.e2e.stack import Checkout, kill, until
+from tests.e2e.asking import ask, predict, stored_prediction
+from tests.e2e.stack import NAMES, Checkout, kill, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 ROWS = 100_000
-BEGUN = datetime.now(UTC)
-NAMES = {
-    "postgres",
-    "redis",
-    "mlflow",
-    "airflow-api-server",
-    "airflow-scheduler",
-    "airflow-dag-processor",
-    "serving",
-    "recorder",
-    "explainer",
-}
 
 
 @pytest.fixture(scope="module")
@@ -52,39 +38,6 @@ def first(checkout: Checkout) -> tuple[dict[str, Any], bool]:
 def arrival(first: tuple[dict[str, Any], bool]) -> dict[str, Any]:
     """What the first `make up` reported."""
     return first[0]
-
-
-def _ask(checkout: Checkout, transaction_id: str) -> httpx.Response:
-    payload = {
-        "transaction_id": transaction_id,
-        "user_id": "somebody-new",
-        "amount": 12.5,
-        "merchant_id": "m-1",
-        "merchant_category": "grocery",
-        "transaction_type": "purchase",
-        "timestamp": BEGUN.isoformat(),
-    }
-    url = f"http://127.0.0.1:{checkout.settings.serving_port}/api/v1/predict"
-    return httpx.post(url, json=payload, timeout=30, trust_env=False)
-
-
-def _predict(checkout: Checkout, transaction_id: str) -> dict[str, Any]:
-    answer = _ask(checkout, transaction_id)
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
-
-
-def _stored(checkout: Checkout, transaction_id: str) -> Any:
-    engine = make_engine(checkout.settings)
-    statement = text(
-        "SELECT t.fraud_score, t.model_version, t.features, l.prediction, l.degraded FROM transactions t "
-        "JOIN prediction_logs l USING (transaction_id) WHERE transaction_id = :id"
-    )
-    try:
-        with connected(engine) as conn:
-            return conn.execute(statement, {"id": transaction_id}).one_or_none()
-    finally:
-        engine.dispose()
 
 
 def test_the_gate_decides_about_production(checkout: Checkout, first: tuple[dict[str, Any], bool]) -> None:
@@ -119,15 +72,15 @@ def test_every_process_is_well_and_listens_on_loopback(checkout: Checkout, arriv
 
 
 def test_a_prediction_is_read_back_from_postgresql(checkout: Checkout, arrival: dict[str, Any]) -> None:
-    answer = _predict(checkout, "e2e-1")
-    until(lambda: _stored(checkout, "e2e-1") is not None, 30)
-    stored = _stored(checkout, "e2e-1")
+    answer = predict(checkout, "e2e-1")
+    until(lambda: stored_prediction(checkout, "e2e-1") is not None, 30)
+    stored = stored_prediction(checkout, "e2e-1")
     assert stored.fraud_score == pytest.approx(answer["fraud_score"])
     assert stored.model_version == answer["model_version"]
     assert stored.prediction == answer["prediction"]
     assert not stored.degraded
     assert len(stored.features) == len(FEATURE_NAMES)
-    assert _predict(checkout, "e2e-1")["cached"] is True
+    assert predict(checkout, "e2e-1")["cached"] is True
 
 
 def test_every_command_of_the_readme_works(checkout: Checkout, arrival: dict[str, Any]) -> None:
@@ -158,13 +111,13 @@ def test_a_killed_service_comes_back_by_itself(checkout: Checkout, arrival: dict
     def is_back() -> bool:
         # What is left of the killed one may answer, and then refuse, until the new one has taken over.
         try:
-            answered = _ask(checkout, "e2e-2").status_code == 200
+            answered = ask(checkout, "e2e-2").status_code == 200
         except httpx.TransportError:
             return False
         return answered and before.isdisjoint(p.pid for p in orphans.find(checkout.settings, "serving"))
 
     until(is_back, 120)
-    assert _predict(checkout, "e2e-2")["model_version"] == arrival["model_version"]
+    assert predict(checkout, "e2e-2")["model_version"] == arrival["model_version"]
 
 
 def test_after_down_and_a_killed_start_it_resumes_with_data_and_model(
@@ -182,5 +135,5 @@ def test_after_down_and_a_killed_start_it_resumes_with_data_and_model(
     again = checkout.make_up(ROWS)
     assert again["trained"] is False
     assert again["model_version"] == arrival["model_version"]
-    assert _stored(checkout, "e2e-1") is not None
-    until(lambda: _stored(checkout, "e2e-2") is not None, 30)
+    assert stored_prediction(checkout, "e2e-1") is not None
+    until(lambda: stored_prediction(checkout, "e2e-2") is not None, 30)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 
@@ -52,13 +53,20 @@ class World:
     labels: Sequence[Label] = ()
     delay: int = 7 * DAY
     kind: EntityKind = USER
-    late: list[bool] = field(init=False)
+    _late: dict[EntityKind, list[bool]] = field(init=False, repr=False, compare=False, default_factory=dict)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "late", self.late_for(self.kind))
+    @property
+    def late(self) -> list[bool]:
+        """Which rows came more than L behind the newest of their entity, row by row."""
+        return self.late_for(self.kind)
 
     def late_for(self, kind: EntityKind) -> list[bool]:
-        """Which rows came more than L behind the newest of their entity, row by row."""
+        """The same for a kind of entities."""
+        if kind not in self._late:
+            self._late[kind] = self._lateness(kind)
+        return self._late[kind]
+
+    def _lateness(self, kind: EntityKind) -> list[bool]:
         newest: dict[str | None, int] = {}
         late = []
         for row in self.rows:
@@ -91,6 +99,10 @@ class World:
 
     def events(self) -> Events:
         """The rows as the kernel takes them."""
+        return self._events
+
+    @cached_property
+    def _events(self) -> Events:
         return to_events(self.rows)
 
     def label_arrays(self) -> Labels:
