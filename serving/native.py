@@ -1,10 +1,11 @@
-"""BentoML's own `predict` under the rules of the public routes: the gate, the body's limit, JSON alone.
+"""What stands before BentoML's own routes: no control characters in a path, and its `predict` as guarded as ours.
 
 BentoML reads other forms of a body by their media type, files and pickle among them; none of them comes that far.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -18,6 +19,8 @@ from serving.wire import problem_answer, read_body
 
 NATIVE_PATH: Final = "/predict"
 _JSON: Final = "application/json"
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+"""A router's pattern ends before a newline too: "/predict\\n" would reach `predict` past everything in front of it."""
 
 
 class NativeRoute:
@@ -32,6 +35,10 @@ class NativeRoute:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
+        if scope["type"] == "http" and _CONTROL.search(scope["path"]):
+            refusal = HttpError(404, "not_found", "A path holds no control characters. /docs lists what there is.")
+            await problem_answer(refusal)(scope, receive, send)
+            return
         guarded = scope["type"] == "http" and scope["path"] == NATIVE_PATH
         await (self._guarded if guarded else self._app)(scope, receive, send)
 

@@ -245,6 +245,13 @@ def test_monitoring_counts_what_was_predicted_and_how_right_it_was(service: Serv
     assert set(found["labelled"]) >= {"precision", "recall", "f1_score", "sample_size"}
 
 
+@pytest.mark.parametrize("path", ["/predict%0A", "/api/v1/predict%0A", "/api/v1/alerts/%0A1/acknowledge", "/%00"])
+def test_a_control_character_leads_past_no_door(service: Service, path: str) -> None:
+    answer = service.http.post(path, json=payload())
+    assert answer.status_code == 404
+    assert answer.json()["error"] == "not_found"
+
+
 def test_bentos_own_clients_reach_the_same_scorer(service: Service) -> None:
     body = payload(transaction_id=secrets.token_hex(8))
     public = service.predict(body).json()
