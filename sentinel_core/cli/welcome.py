@@ -16,10 +16,10 @@ MEMORY_GB: Final = 2.3
 """Of the whole stack at rest; measured, as the minutes on two cores are (docs/installation.md)."""
 _EXAMPLE: Final = {
     "user_id": "user_000042",
-    "amount": 1.99,
-    "merchant_id": "merchant_00007",
-    "merchant_category": "subscription",
-    "transaction_type": "online",
+    "amount": 1250.0,
+    "merchant_id": "merchant_00789",
+    "merchant_category": "online_shopping",
+    "transaction_type": "purchase",
 }
 
 

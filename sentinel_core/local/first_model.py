@@ -111,5 +111,6 @@ def _production(settings: Settings) -> str | None:
 def _read(path: Path) -> Mapping[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        # A home that cannot be used is named where its folders are made.
         return {}
