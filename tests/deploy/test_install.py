@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,7 +134,9 @@ def test_no_index_ends_in_one_line(checkout: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_an_unwritable_folder_is_one_line(checkout: Path) -> None:
-    for folder in (checkout, *checkout.parents[:3]):
+    for folder in (checkout, *checkout.parents):
+        if folder == Path(tempfile.gettempdir()):
+            break
         folder.chmod(0o755)
     done = subprocess.run(
         ["/usr/bin/python3", str(checkout / "deploy" / "install")],
