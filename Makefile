@@ -10,7 +10,7 @@ PYTEST := $(BIN)/python -m pytest
 LONG   := slow or e2e or browser or chaos
 # A worker of pytest-xdist a core, and never more than four: each has a PostgreSQL and a Redis of its own.
 WORKERS ?= logical
-SIDE_BY_SIDE := --numprocesses $(WORKERS) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+SIDE_BY_SIDE := --numprocesses $(WORKERS) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder --max-worker-restart 0
 # Where it is set, as in many container images, each process compiles all that it imports: MLflow 8 s of CPU for 3.
 unexport PYTHONDONTWRITEBYTECODE
 

@@ -34,6 +34,7 @@ def test_every_group_and_every_proposal_is_judged(sentinel: Sentinel, tmp_path: 
         assert finding["low"] <= finding["high"]
 
 
+@pytest.mark.slow
 def test_a_file_is_judged_by_the_names_that_are_asked_for(sentinel: Sentinel, tmp_path: Path) -> None:
     rows, columns = tmp_path / "rows.csv", tmp_path / "map.toml"
     sentinel("generate", "--rows", 3000, "--fraud-rate", 0.05, "--end", "2026-06-01T10:00:00", "--out", rows)

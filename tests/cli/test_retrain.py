@@ -40,6 +40,7 @@ def test_decisions_are_made_and_listed(sentinel: Sentinel, engine: Engine) -> No
     assert len(sentinel.json("retrain", "--list", "--limit", 1)) == 1
 
 
+@pytest.mark.slow
 def test_without_airflow_a_training_that_is_due_runs_in_this_process(
     sentinel: Sentinel, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.server
 ROOT = Path(__file__).parents[2]
 DAGS = ROOT / "dags"
 # Airflow reads its configuration when it is imported: a process of its own keeps it out of the other tests.

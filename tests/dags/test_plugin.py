@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.server
 ROOT = Path(__file__).parents[2]
 # In a process of its own: Airflow reads its configuration when it is imported.
 PROBE = """

@@ -211,6 +211,7 @@ def _names(verdict: dict[str, Any], *, failed: bool = False) -> set[str]:
     return {check["name"] for check in verdict["checks"] if not failed or check["passed"] is False}
 
 
+@pytest.mark.slow
 def test_equal_inputs_give_an_equal_bundle(settings: Settings, mlflow_uri: str, tmp_path: Path) -> None:
     with_mlflow = settings.model_copy(update={"mlflow_tracking_uri_given": mlflow_uri})
     snapshot = make_snapshot(with_mlflow, request(tmp_path, ""), now=NOW)

@@ -17,6 +17,7 @@ from sentinel_core.local.lock import exclusive
 from sentinel_core.local.paths import Layout
 from sentinel_core.settings import load_settings
 
+pytestmark = pytest.mark.server
 HOLD = """
 import sys
 from pathlib import Path

@@ -19,6 +19,7 @@ from sentinel_core.local.identity import Identity
 from sentinel_core.local.ports import free_port
 from sentinel_core.local.postgres import Cluster, accepts, make_cluster, start_postgres, stop_leftover
 
+pytestmark = pytest.mark.server
 PASSWORD = "a password with 'quotes'"
 
 

@@ -12,6 +12,8 @@ from sentinel_core.errors import LocalError
 from sentinel_core.local.ports import free_port
 from sentinel_core.local.redis import RedisServer, accepts, impatient_client, start_redis
 
+pytestmark = pytest.mark.server
+
 
 def _client(server: RedisServer) -> redis.Redis:
     return redis.Redis(host="127.0.0.1", port=server.port, password=server.password)

@@ -25,6 +25,7 @@ from sentinel_core.local.up import down
 from sentinel_core.settings import Settings, load_settings
 from tests.local.reporting import Collected
 
+pytestmark = pytest.mark.server
 REDIS = PROCESS["redis"]
 
 

@@ -30,6 +30,7 @@ def reference() -> Reference:
     return Reference(traffic(20_000, 0), VARIABLES)
 
 
+@pytest.mark.slow
 def test_quiet_windows_are_seldom_suspected_and_never_drift(reference: Reference) -> None:
     before: tuple[str, ...] = ()
     outcomes = []

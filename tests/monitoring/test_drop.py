@@ -49,11 +49,13 @@ def _share_that_counts(metric: str, precision: float, recall: float, *, frauds: 
     return counted / RUNS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["precision", "recall"])
 def test_a_model_that_is_as_good_as_on_the_holdout_has_not_dropped(metric: str) -> None:
     assert _share_that_counts(metric, PRECISION, RECALL, frauds=150) == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("metric", "precision", "recall"), [("precision", PRECISION * 0.9, RECALL), ("recall", PRECISION, RECALL * 0.9)]
 )
@@ -62,6 +64,7 @@ def test_at_the_limit_a_drop_counts_in_about_one_of_twenty(metric: str, precisio
     assert share <= 0.05 + 3 * (0.05 * 0.95 / RUNS) ** 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("metric", "precision", "recall"), [("precision", PRECISION * 0.75, RECALL), ("recall", PRECISION, RECALL * 0.75)]
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import product
 
+import pytest
+
 from sentinel_core.registry.following import Key, Plan, compare, several_in
 from sentinel_core.registry.promotion import ALIAS, STAGES, Stage, Version
 
@@ -47,6 +49,7 @@ def every_state() -> Iterator[tuple[Stages, Stages, dict[str, str]]]:
             yield recorded, present, {a: n for a, n in zip(ALIAS.values(), given, strict=True) if n is not None}
 
 
+@pytest.mark.slow
 def test_one_look_settles_whatever_people_did() -> None:
     for recorded, present, aliases in every_state():
         plan = compare(versions(present), aliases, record(recorded))

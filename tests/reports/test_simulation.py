@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from sentinel_core.reports import simulation
 from sentinel_core.reports.page import to_html
-from sentinel_core.reports.simulation import MOST_EVENTS, simulation_document
+from sentinel_core.reports.simulation import simulation_document
 from tests.reports.pages import Page, outside
 
 DAYS = ["2026-06-01", "2026-06-02", "2026-06-03"]
@@ -70,7 +73,8 @@ def test_a_world_that_did_not_change_has_a_page_too() -> None:
     assert "Nothing changed that the answers could have recovered from." in page.said
 
 
-def test_of_very_many_events_the_first_are_shown_and_their_number_is_said() -> None:
+def test_of_very_many_events_the_first_are_shown_and_their_number_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulation, "MOST_EVENTS", 20)
     event = outcome()["events"][0]
-    page = Page(to_html(simulation_document(outcome(events=[event] * (MOST_EVENTS + 1)))))
-    assert f"the first {MOST_EVENTS} of {MOST_EVENTS + 1}" in page.said
+    page = Page(to_html(simulation_document(outcome(events=[event] * 21))))
+    assert "the first 20 of 21" in page.said

@@ -43,6 +43,7 @@ def build(context: Path, home: Path) -> str:
     return done.stdout.strip().removeprefix("__tag__:")
 
 
+@pytest.mark.server
 def test_a_bento_packs_every_module_that_the_service_imports() -> None:
     found = subprocess.run([sys.executable, "-c", OWN_MODULES], capture_output=True, text=True, check=True, cwd=ROOT)
     files = [str(Path(line).relative_to(ROOT)) for line in found.stdout.split()]

@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.serving.conftest import Service
 
 EXAMPLES = 50
@@ -35,6 +37,7 @@ def answers(service: Service) -> dict[tuple[str, str], float]:
     return totals
 
 
+@pytest.mark.slow
 def test_every_answer_is_one_that_the_description_names(service: Service, tmp_path: Path) -> None:
     before = answers(service)
     done = subprocess.run(

@@ -73,6 +73,7 @@ def test_every_logged_vector_is_the_offline_one_bit_for_bit(service: Service, tm
     assert busy > REPLAYED / 20
 
 
+@pytest.mark.slow
 def test_a_replay_by_command_under_ids_of_its_own(
     service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
