@@ -23,6 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
         ports._FIRST, ports._LAST = first, first + PORTS  # type: ignore[misc]
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that need a server by their fixtures; the groups that take longest come first."""
     places: dict[pytest.Item, int] = {}
