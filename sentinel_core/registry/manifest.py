@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sentinel_core.training.floors import floor_warning
+from sentinel_core.training.floor_warning import floor_warning
 
 PROVENANCE: Final = frozenset({"model_version", "created_at", "run_id", "bundle_hash"})
 """What is said about a bundle from outside: no part of its hash, so that equal inputs give an equal one."""

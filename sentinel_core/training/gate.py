@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from sentinel_core.evaluation.contest import DRAWS, Contender, Improvement, compare
 from sentinel_core.evaluation.costs import Costs
 from sentinel_core.evaluation.judge import Interval, Scored, judge
-from sentinel_core.training.floors import below_floors, check_floors, floor_warning
+from sentinel_core.training.floor_warning import below_floors, floor_warning
+from sentinel_core.training.floors import check_floors
 from sentinel_core.training.verdict import Check, Verdict, check_of
 
 MARGINS: Final[Mapping[str, float]] = {"pr_auc": -0.02, "cost_saved": -0.01}

@@ -15,7 +15,8 @@ from sentinel_core.errors import TrainingError
 from sentinel_core.evaluation.contest import Contender
 from sentinel_core.evaluation.costs import Costs
 from sentinel_core.evaluation.judge import Interval, Scored
-from sentinel_core.training.floors import SYNTHETIC_FLOORS, below_floors, check_floors
+from sentinel_core.training.floor_warning import below_floors
+from sentinel_core.training.floors import SYNTHETIC_FLOORS, check_floors
 from sentinel_core.training.gate import (
     AMOUNT,
     Circumstances,
