@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from sentinel_core.cli.output import reporting
+from sentinel_core.cli.output import reporting, split_names
 from sentinel_core.settings import Settings, load_settings
 
 
@@ -21,6 +22,7 @@ def register(app: typer.Typer) -> None:
 def run(
     name: Annotated[str, typer.Argument(help="A process, as `sentinel status` names it, migrations or first-model.")],
     rows: Annotated[int, typer.Option(min=1_000, help="Generated transactions that first-model trains on.")] = 100_000,
+    model: Annotated[list[str] | None, typer.Option("--models", help="Its candidates, all by default.")] = None,
 ) -> None:
     """Become one process of the platform, in the foreground.
 
@@ -36,7 +38,7 @@ def run(
         Layout.of(settings).make()
         migrate_installed(settings)
     elif name == "first-model":
-        _first_model(settings, rows)
+        _first_model(settings, rows, split_names(model))
     else:
         from sentinel_core.local.processes import run as become
 
@@ -58,15 +60,14 @@ def serve() -> None:
     become(settings, "serving")
 
 
-def _first_model(settings: Settings, rows: int) -> None:
+def _first_model(settings: Settings, rows: int, models: Sequence[str] | None) -> None:
     from sentinel_core.local.first_model import make_first_model, warning_of
 
     with reporting() as reporter:
-        version, trained = make_first_model(settings, rows=rows, clock=lambda: datetime.now(UTC), reporter=reporter)
+        version, trained = make_first_model(
+            settings, rows=rows, models=models, clock=lambda: datetime.now(UTC), reporter=reporter
+        )
     typer.echo(f"{'Trained and promoted' if trained else 'In Production already'}: {version}.")
-    warning = warning_of(settings, version)
-    if warning:
-        typer.echo(f"! {warning}")
     warning = warning_of(settings, version)
     if warning:
         typer.echo(f"! {warning}")

@@ -21,14 +21,20 @@ _HISTORY: Final = "history.json"
 
 
 def make_first_model(
-    settings: Settings, *, rows: int, clock: Callable[[], datetime], reporter: Reporter
+    settings: Settings,
+    *,
+    rows: int,
+    clock: Callable[[], datetime],
+    reporter: Reporter,
+    models: Sequence[str] | None = None,
 ) -> tuple[str, bool]:
     """Train by Airflow unless a model is in Production, load its history once; return as `ensure_model` does.
 
-    For a stack whose servers run already. A run of the training that is under way is followed to its end.
+    For a stack whose servers run already. Without `models`, every candidate is trained. A run of the training
+    that is under way is followed to its end.
     """
     Layout.of(settings).make()
-    found = ensure_model(settings, rows, reporter, airflow=True, resume=True)
+    found = ensure_model(settings, rows, reporter, airflow=True, resume=True, models=models)
     ensure_history(settings, clock(), reporter)
     return found
 

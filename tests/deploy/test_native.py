@@ -27,7 +27,9 @@ ROWS = "10000"
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Native]:
     """The whole file, up."""
+    # The whole chain by few rows and one model: what three of them are worth is tested elsewhere.
     native = Native.make(tmp_path_factory.mktemp("compose"), {"SENTINEL_FIRST_ROWS": ROWS, "API_WORKERS": "1"})
+    native.file.services["first-model"]["command"] += ["--models", "logistic_regression"]
     try:
         native.up()
         native.until_healthy(BALANCER)
