@@ -145,7 +145,7 @@ def install(uv: list[str], *, fresh: bool) -> None:
     into = [*uv, "pip", "install", "--python", str(VENV / "bin" / "python")]
     say(
         f"The locked requirements, into {VENV.name}"
-        + (" (1.6 GB; a minute or two, the first download aside)" if fresh else "")
+        + (" (1.8 GB; a minute or two, the first download aside)" if fresh else "")
     )
     # No package is built here: a missing wheel is one line instead of a compiler's pages.
     locked = [*into, "--require-hashes", "--no-build", "--requirements", str(REQUIREMENTS)]

@@ -11,7 +11,7 @@ from urllib.request import getproxies
 
 from sentinel_core.settings import Settings
 
-MINUTES: Final = "2 to 4 minutes"
+MINUTES: Final = "2 to 6 minutes"
 MEMORY_GB: Final = 2.3
 """Of the whole stack at rest; measured, as the minutes on two cores are (docs/installation.md)."""
 _EXAMPLE: Final = {

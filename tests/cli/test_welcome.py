@@ -21,7 +21,7 @@ def fresh(tmp_path: Path) -> Settings:
 def test_a_first_start_says_what_it_takes(fresh: Settings) -> None:
     said = welcome.plan(fresh, 100_000, airflow=True)
     assert "100,000 generated transactions" in said
-    for line in ("time    2 to 4 minutes", "memory  2.3 GB", f"disk    1 GB in {fresh.home}", "8123 (Scoring service)"):
+    for line in ("time    2 to 6 minutes", "memory  2.3 GB", f"disk    1 GB in {fresh.home}", "8123 (Scoring service)"):
         assert line in said
     assert f"{fresh.airflow_port} (Airflow" in said
     assert f"{fresh.airflow_port} (Airflow" not in welcome.plan(fresh, 100_000, airflow=False)
